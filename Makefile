@@ -1,0 +1,52 @@
+# Two commands do all the set-up: make demo, make test.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test lint check fix docs bench migration clean
+
+demo: $(VENV)/.train
+	$(BIN)/samespace demo --again
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/cog --check docs/reference/cli.md
+
+check: lint test
+
+fix: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: $(VENV)/.dev
+	$(BIN)/cog -r docs/reference/cli.md
+
+bench: $(VENV)/.dev
+	$(BIN)/python benchmarks/promote.py
+	$(BIN)/python benchmarks/search.py
+	$(BIN)/python benchmarks/ranking.py
+
+# make migration m="what changes"
+migration: $(VENV)/.dev
+	$(BIN)/python tools/make_migration.py "$(m)"
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.train: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(INSTALL) -e ".[train]"
+	touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(INSTALL) -e ".[dev]"
+	touch $@ $(VENV)/.train
+
+clean:
+	rm -rf $(VENV) samespace-demo build dist

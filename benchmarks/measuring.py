@@ -1,0 +1,80 @@
+"""What all benchmarks share: timing side by side, and saying on what they ran."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import faiss
+import numpy as np
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def best_of(run: Callable[[], object], repeats: int) -> float:
+    """Return the least seconds of some runs: what the code costs when nothing disturbs it."""
+    return min(_seconds(run) for _ in range(repeats))
+
+
+def side_by_side(
+    runs: Sequence[Callable[[], object]], repeats: int
+) -> tuple[list[float], list[float]]:
+    """Time several things in turn, so that a disturbance hits all of them.
+
+    Returns:
+        The median seconds of each, and the median over rounds of each one's ratio to the first.
+    """
+    rounds = [[_seconds(run) for run in runs] for _ in range(repeats)]
+    medians = [statistics.median(times) for times in zip(*rounds, strict=True)]
+    ratios = [statistics.median(r[i] / r[0] for r in rounds) for i in range(len(runs))]
+    return medians, ratios
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    run()
+    return time.perf_counter() - began
+
+
+def machine() -> dict[str, object]:
+    """Return what the figures depend on."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"],  # noqa: S607 -- git is found by PATH
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout.strip()
+    return {
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "load_average": os.getloadavg()[0],
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "faiss": faiss.__version__,
+        "commit": commit,
+    }
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()
+
+
+def report(name: str, figures: dict[str, object]) -> None:
+    """Print a benchmark's figures and keep them under ``benchmarks/results``."""
+    body = {"benchmark": name, "machine": machine(), **figures}
+    text = json.dumps(body, indent=2)
+    print(text)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(text + "\n")

@@ -1,0 +1,135 @@
+"""Promotion against the size of the gallery, beside re-embedding and re-indexing.
+
+Usage: python benchmarks/promote.py [--sizes 1000 100000 1000000] [--repeats 15]
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import tempfile
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import faiss
+import numpy as np
+import torch
+from measuring import report
+
+from compat.backbones.catalog import build_backbone
+from registry import (
+    Contract,
+    ContractKind,
+    Embeddings,
+    ModelVersion,
+    Parent,
+    Registry,
+    SpaceDescription,
+)
+from registry.domain.certificates import Certificate, Verdict
+from registry.domain.policies import Policy
+
+DIM = 128
+
+
+def fill(folder: Path, n: int) -> tuple[Registry, ModelVersion, ModelVersion]:
+    """Make a registry with a sealed gallery of n random vectors and a certified second version."""
+    registry = Registry.create(folder)
+    space = SpaceDescription({}, {}, normalised=False, dim=DIM)
+    old = registry.models.register_vectors("m", space, {"by": "one"}).version
+    parent = Parent(old.ref, "declared", Contract(ContractKind.PREFIX, DIM))
+    new = registry.models.register_vectors("m", space, {"by": "two"}, parents=[parent]).version
+    registry.galleries.create("g", "m@1")
+    rng = np.random.default_rng(0)
+    for start in range(0, n, 250_000):
+        ids = np.arange(start, min(start + 250_000, n))
+        vectors = rng.standard_normal((len(ids), DIM), dtype=np.float32)
+        registry.galleries.add("g", Embeddings(ids, vectors, old), trust_space=True)
+    registry.galleries.seal("g")
+    certify(registry, old, new, n)
+    return registry, old, new
+
+
+def certify(registry: Registry, old: ModelVersion, new: ModelVersion, n: int) -> None:
+    """Record a certificate; what it rests on does not matter to the cost of promotion."""
+    now = datetime.now(UTC)
+    evidence = b"benchmark"
+    made = Certificate(
+        gallery="g",
+        query_version=new.ref,
+        query_fingerprint=new.fingerprint,
+        gallery_version=old.ref,
+        gallery_fingerprint=old.fingerprint,
+        baseline_version=old.ref,
+        contract=Contract(ContractKind.PREFIX, DIM),
+        metric="cosine",
+        verdict=Verdict.COMPATIBLE,
+        policy=Policy().to_json(),
+        findings=(),
+        controls=(),
+        matrix={},
+        n_gallery_items=n,
+        gallery_digest="",
+        probe_digest="",
+        evidence_digest=hashlib.sha256(evidence).hexdigest(),
+        limits=("made by a benchmark",),
+        environment={},
+        issued_at=now,
+        expires_at=now + timedelta(days=1),
+        issued_by="benchmark",
+    )
+    registry.certificates.record(made, evidence)
+
+
+def promote_once(registry: Registry) -> float:
+    """Return the seconds of one promotion, and roll it back."""
+    began = time.perf_counter()
+    registry.promote("g", "m@2")
+    seconds = time.perf_counter() - began
+    registry.rollback("g")
+    return seconds
+
+
+def backfill(n: int) -> float:
+    """Return the seconds of what promotion saves: embed n images again and index them.
+
+    The network is the demo's small one on 28x28 images; a real one costs far more.
+    """
+    network = build_backbone("small_convnet", {"dim": DIM}).eval()
+    index = faiss.IndexFlatIP(DIM)
+    images = torch.rand(min(n, 2000), 1, 28, 28)
+    began = time.perf_counter()
+    with torch.no_grad():
+        for start in range(0, n, 2000):
+            index.add(network(images[: min(2000, n - start)]).numpy())
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 100_000, 1_000_000])
+    parser.add_argument("--repeats", type=int, default=15)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        made = {n: fill(Path(folder) / str(n), n)[0] for n in options.sizes}
+        for registry in made.values():
+            promote_once(registry)
+        rounds = [{n: promote_once(r) for n, r in made.items()} for _ in range(options.repeats)]
+    medians = {n: float(np.median([r[n] for r in rounds])) for n in options.sizes}
+    first = medians[options.sizes[0]]
+    report(
+        "promote",
+        {
+            "data": f"random float32, {DIM} dimensions, one sealed FAISS Flat segment",
+            "repeats": options.repeats,
+            "promote_ms": {str(n): 1e3 * t for n, t in medians.items()},
+            "ratio_to_smallest": {str(n): t / first for n, t in medians.items()},
+            "backfill_s": {str(n): backfill(n) for n in sorted(options.sizes)[:2]},
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

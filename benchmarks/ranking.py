@@ -1,0 +1,248 @@
+"""Time `score_rankings` beside evaluators as they are written elsewhere, on the same data.
+
+    python -m benchmarks.ranking            # 10,000 × 10,000 × 128, some minutes
+    python -m benchmarks.ranking --n 2000
+
+The data are as in a CIFAR-100 test set: 100 classes, queries are the gallery, each query leaves
+itself out. All evaluators compute AP, CMC-1, -5 and -10 of every query.
+
+as_published  the work that openBCT's evaluator does (and, up to one argsort, BT-2's): CMC and mAP
+              in two passes, each with its own argsort of the full distance matrix and a Python loop
+              over queries; each query compares the whole label lists to learn whether the gallery
+              is the query set, and calls scikit-learn's average_precision_score.
+naive         the same without the obvious waste: one pass, one argsort, no label lists.
+full_sort     the same matrix and argsort, then AP from cumulative sums without a Python loop, a
+              thousand queries at a time: the strongest simple thing.
+
+Prints one JSON object: seconds on the clock, and of processor time beside them, which tell how
+busy the machine was otherwise. Against fast wrong answers: AP and CMC of all four must agree to
+1e-9 on every query without ties, or the script fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from sklearn.metrics import average_precision_score
+
+from compat.evaluation import Relevance, score_rankings
+from registry.arrays import Float32Array, Float64Array, Int64Array
+
+KS = (1, 5, 10)
+N_CLASSES = 100
+Scores = dict[str, Float64Array]
+Timing = dict[str, list[float]]
+
+
+def make_data(n: int, dim: int, seed: int) -> tuple[Float32Array, Int64Array]:
+    """Return unit vectors around class centres and their labels, in random order."""
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation(np.arange(n, dtype=np.int64) % N_CLASSES)
+    centres = rng.standard_normal((N_CLASSES, dim))
+    vectors = centres[labels] + 3.0 * rng.standard_normal((n, dim))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors.astype(np.float32), labels
+
+
+def as_published(vectors: Float32Array, labels: Int64Array) -> Scores:
+    """Evaluate with the work that openBCT does: CMC, then mAP, each from scratch."""
+    distances = -(vectors @ vectors.T)
+    return {**_published_cmc(distances, labels), "mAP": _published_ap(distances, labels)}
+
+
+def _published_cmc(distances: Float32Array, labels: Int64Array) -> Scores:
+    hits = {f"hit@{k}": np.zeros(len(labels)) for k in KS}
+    order = np.argsort(distances, axis=1)
+    for i in range(len(labels)):
+        first = int(np.argmax(labels[_others(order[i], i, labels)] == labels[i]))
+        for k in KS:
+            hits[f"hit@{k}"][i] = first < k
+    return hits
+
+
+def _published_ap(distances: Float32Array, labels: Int64Array) -> Float64Array:
+    aps = np.zeros(len(labels))
+    order = np.argsort(distances, axis=1)
+    for i in range(len(labels)):
+        ranked = _others(order[i], i, labels)
+        aps[i] = average_precision_score(labels[ranked] == labels[i], -distances[i][ranked])
+    return aps
+
+
+def _others(order: Int64Array, i: int, labels: Int64Array) -> Int64Array:
+    """Drop the query, if the gallery turns out to be the query set."""
+    query_labels, gallery_labels = labels, labels
+    return order[order != i] if list(query_labels) == list(gallery_labels) else order
+
+
+def naive(vectors: Float32Array, labels: Int64Array) -> Scores:
+    """Evaluate in one pass with a Python loop over queries."""
+    distances = -(vectors @ vectors.T)
+    order = np.argsort(distances, axis=1)
+    n = len(vectors)
+    scores = {name: np.zeros(n) for name in ("mAP", *(f"hit@{k}" for k in KS))}
+    for i in range(n):
+        ranked = order[i][order[i] != i]
+        matches = labels[ranked] == labels[i]
+        first = int(np.argmax(matches))
+        for k in KS:
+            scores[f"hit@{k}"][i] = first < k
+        scores["mAP"][i] = average_precision_score(matches, -distances[i][ranked])
+    return scores
+
+
+def full_sort(vectors: Float32Array, labels: Int64Array) -> Scores:
+    """Evaluate by a full argsort and cumulative sums."""
+    order = np.argsort(-(vectors @ vectors.T), axis=1)
+    n = len(vectors)
+    scores = {name: np.zeros(n) for name in ("mAP", *(f"hit@{k}" for k in KS))}
+    for start in range(0, n, 1000):
+        rows = np.arange(start, min(start + 1000, n))
+        ranked = order[rows]
+        ranked = ranked[ranked != rows[:, None]].reshape(len(rows), n - 1)
+        matches = labels[ranked] == labels[rows, None]
+        precision = np.cumsum(matches, axis=1) / np.arange(1, n)
+        scores["mAP"][rows] = (precision * matches).sum(axis=1) / matches.sum(axis=1)
+        for k in KS:
+            scores[f"hit@{k}"][rows] = matches[:, :k].any(axis=1)
+    return scores
+
+
+def ours(vectors: Float32Array, labels: Int64Array) -> Scores:
+    """Evaluate with samespace."""
+    relevance = Relevance.from_labels(labels, labels)
+    itself = np.arange(len(labels), dtype=np.int64)
+    found = score_rankings(vectors, vectors, relevance, ks=KS, excluded=itself)
+    return {name: found.metric(name) for name in ("mAP", *(f"hit@{k}" for k in KS))}
+
+
+def timed(
+    evaluate: Callable[[Float32Array, Int64Array], Scores],
+    vectors: Float32Array,
+    labels: Int64Array,
+    repeats: int,
+) -> tuple[Scores, Timing]:
+    """Return what an evaluator finds, and how long each repetition takes."""
+    timing: Timing = {"seconds": [], "cpu_seconds": []}
+    for _ in range(repeats):
+        began, began_cpu = time.perf_counter(), time.process_time()
+        scores = evaluate(vectors, labels)
+        timing["seconds"].append(round(time.perf_counter() - began, 3))
+        timing["cpu_seconds"].append(round(time.process_time() - began_cpu, 3))
+    return scores, timing
+
+
+def untied(vectors: Float32Array, labels: Int64Array) -> Int64Array:
+    """Return the queries none of whose relevant items scores exactly like another item.
+
+    On the others there is nothing to equal: an argsort picks an arbitrary order, and scikit-learn
+    takes equal scores as one step.
+    """
+    kept = []
+    for start in range(0, len(vectors), 1000):
+        for i, row in enumerate(vectors[start : start + 1000] @ vectors.T, start):
+            others = np.arange(len(row)) != i
+            scores, counts = np.unique(row[others], return_counts=True)
+            relevant = row[others & (labels == labels[i])]
+            if not np.isin(relevant, scores[counts > 1]).any():
+                kept.append(i)
+    return np.array(kept, dtype=np.int64)
+
+
+def machine() -> dict[str, object]:
+    """Return what the figures depend on besides the code."""
+    config = np.show_config(mode="dicts")
+    return {
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cpu_count": os.cpu_count(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "blas": config["Build Dependencies"]["blas"]["name"],
+        "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
+    }
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def git_commit() -> str | None:
+    """Return the commit that is checked out, with ``+`` if files differ from it."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    head = subprocess.run(  # noqa: S603 (a fixed command)
+        [*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+    )
+    if head.returncode != 0:
+        return None
+    changed = subprocess.run(  # noqa: S603 (a fixed command)
+        [*git, "status", "--porcelain"], capture_output=True, text=True, check=False
+    )
+    return head.stdout.strip() + ("+" if changed.stdout.strip() else "")
+
+
+def main() -> int:
+    """Run the three evaluators and print what they took."""
+    parser = argparse.ArgumentParser(description="time ranking evaluation")
+    parser.add_argument("--n", type=int, default=10_000, help="queries and gallery items")
+    parser.add_argument("--dim", type=int, default=128)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--repeats", type=int, default=3, help="of the two fast ones; best counts")
+    given = parser.parse_args()
+    vectors, labels = make_data(given.n, given.dim, given.seed)
+    evaluators = {
+        "ours": (ours, given.repeats),
+        "full_sort": (full_sort, given.repeats),
+        "naive": (naive, 1),
+        "as_published": (as_published, 1),
+    }
+    found, timing = {}, {}
+    for name, (evaluate, repeats) in evaluators.items():
+        found[name], timing[name] = timed(evaluate, vectors, labels, repeats)
+    rows = untied(vectors, labels)
+    off = {
+        f"{name} {metric}": float(np.abs(found["ours"][metric][rows] - scores[metric][rows]).max())
+        for name, scores in found.items()
+        for metric in scores
+        if name != "ours"
+    }
+    best = {name: min(times["seconds"]) for name, times in timing.items()}
+    report = {
+        "data": {
+            "queries": given.n,
+            "gallery": given.n,
+            "dim": given.dim,
+            "classes": N_CLASSES,
+            "seed": given.seed,
+            "excluded": "itself",
+        },
+        "mAP": float(found["ours"]["mAP"].mean()),
+        "timing": timing,
+        "times_as_fast_as": {
+            name: round(seconds / best["ours"], 1)
+            for name, seconds in best.items()
+            if name != "ours"
+        },
+        "queries_compared": len(rows),
+        "largest_difference": off,
+        "machine": machine(),
+        "commit": git_commit(),
+    }
+    print(json.dumps(report, indent=2))
+    return 0 if max(off.values()) <= 1e-9 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""samespace's command line: parse, call, print."""

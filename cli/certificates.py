@@ -1,0 +1,120 @@
+"""Certificates as people and scripts see them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from registry.domain.certificates import Criterion, Verdict
+from registry.errors import EXIT_GATE_FAILED, EXIT_INCONCLUSIVE
+
+from .output import table
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from compat.workflow.certifying import Certification
+    from registry.domain.canonical import Json
+    from registry.domain.certificates import Certificate
+
+_CODES = {
+    Verdict.COMPATIBLE: 0,
+    Verdict.INCOMPATIBLE: EXIT_GATE_FAILED,
+    Verdict.INCONCLUSIVE: EXIT_INCONCLUSIVE,
+}
+
+
+def exit_code(made: Sequence[Certification]) -> int:
+    """Return the exit code of the claims that promotion needs: the worst of them decides."""
+    verdicts = [m.certificate.verdict for m in made if not m.is_rollback]
+    if Verdict.INCOMPATIBLE in verdicts:
+        return _CODES[Verdict.INCOMPATIBLE]
+    return max(_CODES[verdict] for verdict in verdicts)
+
+
+def as_data(made: Sequence[Certification]) -> dict[str, Json]:
+    """Return certificates as JSON values."""
+    forward = [m.certificate.verdict for m in made if not m.is_rollback]
+    return {
+        "verdict": next((v for v in _WORST_FIRST if v in forward), Verdict.COMPATIBLE).value,
+        "certificates": [
+            {
+                "digest": m.certificate.digest if m.is_recorded else None,
+                "is_rollback": m.is_rollback,
+                "statement": m.certificate.statement,
+                **m.certificate.to_json(),
+            }
+            for m in made
+        ],
+    }
+
+
+_WORST_FIRST = (Verdict.INCOMPATIBLE, Verdict.INCONCLUSIVE, Verdict.COMPATIBLE)
+
+
+def shown(made: Sequence[Certification]) -> list[RenderableType]:
+    """Return what a person reads: the matrix once, then every certificate."""
+    parts: list[RenderableType] = [matrix(made[0].certificate)]
+    for one in made:
+        certificate = one.certificate
+        way = "way back: " if one.is_rollback else ""
+        parts += [
+            f"{way}{certificate.verdict}",
+            certificate.statement,
+            _findings(certificate),
+            _controls(certificate),
+            f"certificate {certificate.digest[:12]}, valid until {certificate.expires_at:%Y-%m-%d}"
+            if one.is_recorded
+            else "dry run: nothing was recorded",
+            "",
+        ]
+    return parts
+
+
+def matrix(certificate: Certificate) -> RenderableType:
+    """Return the compatibility matrix: every measured cell, by group."""
+    rows = [
+        (cell, group, f"{values['hit@1']:.4f}", f"{values['hit@5']:.4f}", f"{values['mAP']:.4f}")
+        for cell, by_group in certificate.matrix.items()
+        for group, values in by_group.items()
+    ]
+    columns = ("queries -> gallery", "group", "#hit@1", "#hit@5", "#mAP")
+    return table("compatibility matrix", columns, rows)
+
+
+def _findings(certificate: Certificate) -> RenderableType:
+    rows = [
+        (
+            f.group,
+            f.metric,
+            "> 0" if f.criterion is Criterion.SUPERIORITY else f">= -{f.margin:g}",
+            f"{f.baseline:.4f}",
+            f"{f.candidate:.4f}",
+            f"{f.difference:+.4f}",
+            f"{f.low:+.4f}, {f.high:+.4f}",
+            f"{f.n_queries} / {f.n_clusters}",
+            f.verdict,
+        )
+        for f in certificate.findings
+    ]
+    columns = (
+        "group",
+        "metric",
+        "required",
+        "#before",
+        "#after",
+        "#difference",
+        "#lower, upper bound",
+        "#queries / classes",
+        "verdict",
+    )
+    return table("paired differences per query, resampled by class", columns, rows)
+
+
+def _controls(certificate: Certificate) -> RenderableType:
+    rows = [
+        (c.name, f"{c.value:.4f}", c.expected, c.found, "as it should" if c.is_passed else "FAILED")
+        for c in certificate.controls
+    ]
+    columns = ("control", "#value", "must be", "was", "")
+    return table("planted controls", columns, rows)

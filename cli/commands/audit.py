@@ -1,0 +1,98 @@
+"""``samespace audit``."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.options import Session, pass_session, session_options
+from cli.output import short, table
+
+if TYPE_CHECKING:
+    from registry.domain.events import Event
+
+
+@click.command()
+@click.argument("gallery", required=False)
+@click.option(
+    "--as-of",
+    metavar="DATE",
+    help="Only what had happened by then (ISO 8601, UTC); a day counts whole.",
+)
+@session_options
+@pass_session
+def audit(session: Session, gallery: str | None, as_of: str | None) -> int:
+    """Show who did what when, and check that no event was changed afterwards."""
+    from registry.errors import DigestMismatchError
+
+    with session.open() as registry:
+        events = registry.audit()
+        if gallery is not None:
+            model = registry.galleries.get(gallery).model
+            events = tuple(e for e in events if _concerns(e, gallery, model))
+        breaks = registry.find_tampering()
+    if as_of is not None:
+        moment = _moment(as_of)
+        events = tuple(e for e in events if e.at <= moment)
+    data = [
+        {
+            "at": e.at.isoformat(),
+            "stream": e.stream,
+            "sequence": e.sequence,
+            "kind": e.kind.value,
+            "actor": e.actor,
+            "payload": dict(e.payload),
+            "hash": e.hash,
+        }
+        for e in events
+    ]
+    rows = [
+        (f"{e.at:%Y-%m-%d %H:%M:%S}", e.actor, e.kind, _summary(e), short(e.hash)) for e in events
+    ]
+    if breaks:
+        raise DigestMismatchError(
+            f"the audit trail was tampered with: {breaks[0]}",
+            hint="compare the database with a backup",
+        )
+    chain = "the chain of events is whole"
+    return session.output.result(
+        {"events": data, "is_whole": True},
+        table("", ("at (UTC)", "by", "what", "", "hash"), rows),
+        chain,
+    )
+
+
+def _concerns(event: Event, gallery: str, model: str) -> bool:
+    if event.stream == f"gallery:{gallery}":
+        return True
+    if event.stream != f"model:{model}":
+        return False
+    return event.payload.get("gallery", gallery) == gallery
+
+
+def _moment(text: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no ISO 8601 date", param_hint="--as-of") from None
+    if len(text) == len("2026-05-03"):  # a day: until its end
+        found += timedelta(days=1, microseconds=-1)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _summary(event: Event) -> str:
+    payload = dict(event.payload)
+    where = event.stream.partition(":")[2]
+    shown = {
+        key: value
+        for key, value in payload.items()
+        if not isinstance(value, (dict, list))
+        and value != ""
+        and key not in ("digest", "fingerprint")
+    }
+    if "certificate" in shown:
+        shown["certificate"] = short(str(shown["certificate"]))
+    facts = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in shown.items())
+    return f"{where}: {facts}" if facts else where

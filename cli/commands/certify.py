@@ -1,0 +1,140 @@
+"""``samespace certify``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.inputs import Rows, embed_data, one_of, read_embeddings
+from cli.labels import check_numbered, item_labels, query_labels
+from cli.options import INPUT_FILE, Session, dry_run_option, pass_session, session_options
+
+if TYPE_CHECKING:
+    from registry import Registry, VersionRef
+    from registry.domain.policies import Policy
+
+
+@click.command()
+@click.argument("gallery")
+@click.argument("version")
+@click.option(
+    "--queries",
+    "files",
+    multiple=True,
+    metavar="VERSION=FILE",
+    help="Query vectors that a version made; once for VERSION and for each one in the gallery.",
+)
+@click.option("--data", type=INPUT_FILE, help="Raw queries to embed: .npz with inputs and labels.")
+@click.option("--labels", type=INPUT_FILE, help="Labels of the query rows; default in --data.")
+@click.option(
+    "--gallery-labels", type=INPUT_FILE, required=True, help="Labels of the gallery's items, by id."
+)
+@click.option("--reembedded", type=INPUT_FILE, help="Gallery items' vectors made by VERSION.")
+@click.option("--reembedded-ids", type=INPUT_FILE, help="Their ids, if not in the same file.")
+@click.option("--gallery-data", type=INPUT_FILE, help="Raw gallery items, to embed with VERSION.")
+@click.option("--policy", "policy_file", type=INPUT_FILE, help="TOML file with the rules.")
+@click.option("--factory", metavar="MODULE:NAME", help="Builds your own backbone, with --data.")
+@click.option("--convert", is_flag=True, help="Convert vectors to contiguous float32.")
+@dry_run_option
+@session_options
+@pass_session
+def certify(
+    session: Session,
+    gallery: str,
+    version: str,
+    files: tuple[str, ...],
+    data: Path | None,
+    labels: Path | None,
+    gallery_labels: Path,
+    reembedded: Path | None,
+    reembedded_ids: Path | None,
+    gallery_data: Path | None,
+    policy_file: Path | None,
+    factory: str | None,
+    convert: bool,
+    dry_run: bool,
+) -> int:
+    """Certify that queries of VERSION may search the old vectors of GALLERY.
+
+    Needed are labelled queries, embedded by VERSION and by every version that the gallery holds,
+    and labels of the gallery's items. With the items embedded by VERSION too (--reembedded or
+    --gallery-data) the way back is certified as well, which a rollback without loss needs.
+
+    Exit code: 0 COMPATIBLE, 1 INCOMPATIBLE, 3 INCONCLUSIVE.
+
+    \b
+    Example:
+      samespace certify shop products@2 --queries products@1=q1.npy --queries products@2=q2.npy \\
+          --labels query_labels.csv --gallery-labels item_labels.csv
+      samespace certify shop products@2 --data queries.npz --gallery-labels items.npz
+    """
+    from cli.certificates import as_data, exit_code, shown
+    from compat.probes import Probe
+    from compat.workflow.certifying import certify as run
+
+    one_of(files, data, name="--queries VERSION=FILE (once a version)")
+    if reembedded is not None and gallery_data is not None:
+        raise click.UsageError("give either --reembedded FILE or --gallery-data FILE")
+    with session.open() as registry:
+        new = registry.models.get(version)
+        held = registry.galleries.get(gallery).versions()
+        needed = dict.fromkeys((*held, new.ref))
+        quiet = session.as_json
+        if data is not None:
+            queries = {
+                ref: embed_data(
+                    registry, registry.models.get(ref), data, factory=factory, quiet=quiet
+                )
+                for ref in needed
+            }
+        else:
+            queries = _read_queries(registry, files, convert=convert)
+        again = None
+        if gallery_data is not None:
+            again = embed_data(registry, new, gallery_data, factory=factory, quiet=quiet)
+        elif reembedded is not None:
+            again = read_embeddings(new, reembedded, reembedded_ids, convert=convert)
+        if again is not None and not again.is_named:
+            check_numbered(registry, gallery, again.source)
+        probe = Probe(
+            query_labels(labels or data, tuple(queries.values())),
+            {ref: rows.embeddings for ref, rows in queries.items()},
+            item_labels(gallery_labels),
+            again.embeddings if again is not None else None,
+        )
+        made = run(registry, gallery, new.ref, probe, _policy(policy_file), dry_run=dry_run)
+    code = exit_code(made)
+    return session.output.result(as_data(made), *shown(made), exit_code=code)
+
+
+def _read_queries(
+    registry: Registry, files: tuple[str, ...], *, convert: bool
+) -> dict[VersionRef, Rows]:
+    found: dict[VersionRef, Rows] = {}
+    for text in files:
+        ref, _, path = text.partition("=")
+        if not path:
+            raise click.BadParameter(f"{text!r}: write VERSION=FILE", param_hint="--queries")
+        version = registry.models.get(ref)
+        if version.ref in found:
+            raise click.BadParameter(f"{version.ref} was given twice", param_hint="--queries")
+        found[version.ref] = read_embeddings(version, Path(path), convert=convert)
+    return found
+
+
+def _policy(path: Path | None) -> Policy:
+    import tomllib
+
+    from registry.domain.policies import Policy
+    from registry.errors import InvalidInputError, NotFoundError
+
+    if path is None:
+        return Policy()
+    try:
+        return Policy.from_json(tomllib.loads(path.read_text("utf-8")))
+    except FileNotFoundError as error:
+        raise NotFoundError(f"there is no file {path}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidInputError(f"{path} is not TOML: {error}") from error

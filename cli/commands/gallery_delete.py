@@ -1,0 +1,71 @@
+"""``samespace gallery delete``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cli.options import (
+    INPUT_FILE,
+    Session,
+    confirm,
+    dry_run_option,
+    pass_session,
+    session_options,
+)
+
+
+@click.command()
+@click.argument("name")
+@click.argument("items", nargs=-1)
+@click.option("--ids", type=INPUT_FILE, help="Ids from a file: .npy, .txt, .csv or .parquet.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@dry_run_option
+@session_options
+@pass_session
+def delete(
+    session: Session,
+    name: str,
+    items: tuple[str, ...],
+    ids: Path | None,
+    yes: bool,
+    dry_run: bool,
+) -> int:
+    """Delete ITEMS from the gallery NAME: no search finds them any more.
+
+    Their vectors stay in the files until the segment is rewritten.
+
+    \b
+    Example:
+      samespace gallery delete shop sku-17 sku-99 --yes
+    """
+    import numpy as np
+
+    from registry.domain.galleries import IdType
+    from registry.vector_files import read_ids
+
+    if bool(items) == (ids is not None):
+        raise click.UsageError("give either ITEMS or --ids FILE")
+    with session.open() as registry:
+        gallery = registry.galleries.get(name)
+        wanted = read_ids(ids) if ids is not None else np.array(items, dtype=object)
+        if ids is None and gallery.id_type is IdType.INT64:
+            wanted = np.array([_whole(item) for item in items], dtype=np.int64)
+        n_found = registry.galleries.check_delete(name, wanted)
+        if dry_run:
+            return session.output.result(
+                {"n_deleted": 0, "dry_run": True}, f"would delete {n_found} items"
+            )
+        confirm(f"delete {n_found} items from {name!r}?", is_confirmed=yes)
+        n_deleted = registry.galleries.delete(name, wanted)
+    return session.output.result(
+        {"gallery": name, "n_deleted": n_deleted}, f"deleted {n_deleted} items from {name!r}"
+    )
+
+
+def _whole(item: str) -> int:
+    try:
+        return int(item)
+    except ValueError:
+        raise click.BadParameter(f"{item!r}: this gallery names items by whole numbers") from None

@@ -1,0 +1,88 @@
+"""``samespace gallery search``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.inputs import embed_data, one_of, read_embeddings
+from cli.options import INPUT_FILE, Session, pass_session, session_options
+from cli.output import table
+
+if TYPE_CHECKING:
+    from registry import Embeddings, Hits
+
+_MOST_SHOWN = 10
+
+
+@click.command()
+@click.argument("name")
+@click.option("--vectors", type=INPUT_FILE, help="Query vectors: .npy, .npz, .parquet or .arrow.")
+@click.option("--data", type=INPUT_FILE, help="Raw data to embed: .npz with inputs and ids.")
+@click.option("--version", help="Which version made the vectors; default the one in force.")
+@click.option("--factory", metavar="MODULE:NAME", help="Builds your own backbone, with --data.")
+@click.option("--convert", is_flag=True, help="Convert vectors to contiguous float32.")
+@click.option("-k", type=int, default=10, show_default=True, help="Hits a query.")
+@click.option("--first", type=click.IntRange(1), help="Search with the first so many queries only.")
+@session_options
+@pass_session
+def search(
+    session: Session,
+    name: str,
+    vectors: Path | None,
+    data: Path | None,
+    version: str | None,
+    factory: str | None,
+    convert: bool,
+    k: int,
+    first: int | None,
+) -> int:
+    """Search the gallery NAME, across all versions that it holds.
+
+    \b
+    Example:
+      samespace gallery search shop --vectors queries.npy -k 5
+    """
+    from registry import Embeddings
+
+    one_of(vectors, data)
+    with session.open() as registry:
+        state = registry.galleries.state(name)
+        made_by = registry.models.get(version) if version else state.query_version
+        if data is not None:
+            quiet = session.as_json
+            asked = embed_data(registry, made_by, data, factory=factory, quiet=quiet)
+        else:
+            asked = read_embeddings(made_by, Path(str(vectors)), convert=convert)
+        queries = asked.embeddings
+        if first is not None:
+            queries = Embeddings(queries.ids[:first], queries.vectors[:first], made_by)
+        hits = registry.search(name, queries, k)
+    model = state.gallery.model
+    found = _as_data(queries, hits, model)
+    rows = [
+        (f"{q['query']}" if rank == 0 else "", rank + 1, h["id"], f"{h['score']:.4f}", h["version"])
+        for q in found[:_MOST_SHOWN]
+        for rank, h in enumerate(q["hits"])
+    ]
+    more = len(found) - _MOST_SHOWN
+    note = f"… and {more} more queries; --json prints all" if more > 0 else ""
+    shown = table("", ("query", "#rank", "item", "#score", "made by"), rows)
+    return session.output.result({"gallery": name, "queries": found}, shown, note)
+
+
+def _as_data(queries: Embeddings, hits: Hits, model: str) -> list[dict[str, Any]]:
+    columns = (hits.ids.tolist(), hits.scores.tolist(), hits.versions.tolist())
+    return [
+        {
+            "query": query,
+            "hits": [
+                {"id": item, "score": score, "version": f"{model}@{number}"}
+                for item, score, number in zip(ids, scores, numbers, strict=True)
+                if number > 0
+            ],
+        }
+        for query, ids, scores, numbers in zip(queries.ids.tolist(), *columns, strict=True)
+    ]

@@ -1,0 +1,100 @@
+"""``samespace train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.options import INPUT_FILE, Session, dry_run_option, pass_session, session_options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from compat.training import EpochRecord
+
+
+@click.command()
+@click.argument("config", type=INPUT_FILE)
+@click.option("--resume", type=INPUT_FILE, help="Checkpoint of the same run to go on from.")
+@click.option("--old-factory", metavar="MODULE:NAME", help="Builds the old version's own backbone.")
+@click.option("--threads", type=int, help="CPU threads; default all.")
+@dry_run_option
+@session_options
+@pass_session
+def train(
+    session: Session,
+    config: Path,
+    resume: Path | None,
+    old_factory: str | None,
+    threads: int | None,
+    dry_run: bool,
+) -> int:
+    """Train a new version by the TOML file CONFIG and register it.
+
+    With an objective such as 'oca' and an earlier version to be compatible with, the new version
+    comes with a contract that says how its queries meet old vectors. Whether they may is for
+    'samespace certify' to say.
+
+    \b
+    Example:
+      samespace train v2.toml
+    """
+    from compat.training_config import read_training_config
+    from compat.workflow.training import plan_training, train_version
+
+    if threads is not None:
+        from compat.threads import set_threads
+
+        set_threads(threads)
+    chosen = read_training_config(config)
+    with session.open() as registry:
+        plan = plan_training(registry, chosen, directory=config.parent, old_factory=old_factory)
+        what = (
+            f"{chosen.model.name}: {chosen.objective.name} on {len(plan.data.labels)} samples of "
+            f"{plan.data.n_classes} classes, {chosen.training.epochs} epochs"
+        )
+        if dry_run:
+            return session.output.result({"dry_run": True}, f"would train {what}")
+        session.output.note(what)
+        made = train_version(
+            registry, plan, resume=resume, on_epoch=None if session.as_json else _reporter()
+        )
+    version = made.version
+    return session.output.result(
+        {
+            "version": str(version.ref),
+            "fingerprint": version.fingerprint,
+            "dim": version.dim,
+            "is_new": made.is_new,
+            "training": dict(version.training),
+        },
+        f"registered {version.ref}: {version.dim} dimensions, {version.fingerprint[:19]}…",
+    )
+
+
+def _reporter() -> Callable[[EpochRecord], None]:
+    import sys
+    import time
+
+    is_terminal = sys.stderr.isatty()
+    began = time.monotonic()
+    last = began
+
+    def report(record: EpochRecord) -> None:
+        nonlocal last
+        now = time.monotonic()
+        is_last = record.epoch == record.n_epochs
+        left = (now - began) / record.epoch * (record.n_epochs - record.epoch)
+        line = (
+            f"epoch {record.epoch}/{record.n_epochs}  loss {record.loss:.3f}  "
+            f"{record.samples_per_second:.0f} samples/s  {left:.0f} s left"
+        )
+        if is_terminal:
+            print(f"\r{line:<70}", end="\n" if is_last else "", file=sys.stderr, flush=True)
+        elif is_last or now - last > 5:
+            last = now
+            print(line, file=sys.stderr, flush=True)
+
+    return report

@@ -1,0 +1,1 @@
+"""The demo: one upgrade, told by running the public commands on real data."""

@@ -1,0 +1,83 @@
+"""Labels that a command gets, and whether rows of several files belong together."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from compat.probes import Labels
+    from registry import Registry
+    from registry.arrays import LabelArray
+
+    from .inputs import Rows
+
+
+def item_labels(path: Path) -> Labels:
+    """Read the labels of a gallery's items, by id."""
+    from compat.probes import Labels
+    from registry.errors import InvalidInputError
+    from registry.vector_files import read_labels
+
+    found = read_labels(path)
+    if found.ids is None:
+        raise InvalidInputError(
+            f"{path} has labels but no ids", hint="give a table with the columns id and label"
+        )
+    return Labels(found.ids, found.labels, found.groups)
+
+
+def check_numbered(registry: Registry, gallery: str, source: Path) -> None:
+    """Refuse rows without ids, unless the gallery's own items are numbered by row too."""
+    from registry.errors import InvalidInputError
+
+    for version in registry.galleries.get(gallery).versions():
+        readers = registry.galleries.readers(gallery, version)
+        live = [(reader.take_ids(reader.live_positions()), reader) for reader in readers]
+        if len(live) != 1 or (live[0][0] != live[0][1].live_positions()).any():
+            raise InvalidInputError(
+                f"{source} does not name its rows, but the items of {gallery!r} have ids",
+                hint="give --reembedded-ids FILE, or a file with ids",
+            )
+
+
+def query_labels(path: Path | None, queries: tuple[Rows, ...]) -> Labels:
+    """Read the queries' labels; every file that names the rows must name the same ones."""
+    import numpy as np
+
+    from compat.probes import Labels
+    from registry.errors import InvalidInputError
+    from registry.vector_files import read_labels
+
+    if path is None:
+        raise click.UsageError("the queries need labels: give --labels FILE")
+    found = read_labels(path)
+    n = len(queries[0].embeddings)
+    if len(found.labels) != n:
+        raise InvalidInputError(
+            f"{path} labels {len(found.labels)} queries, but there are {n}",
+            hint="rows of vectors and of labels must belong together",
+        )
+    names = {rows.source: rows.embeddings.ids for rows in queries if rows.is_named}
+    if found.ids is not None:
+        names[path] = found.ids
+    _check_same_rows(names)
+    # rows that nobody named must not be taken for the items of that number
+    ids = next(iter(names.values())) if names else np.array([f"query {i}" for i in range(n)])
+    return Labels(ids, found.labels, found.groups)
+
+
+def _check_same_rows(names: dict[Path, LabelArray]) -> None:
+    from registry.errors import InvalidInputError
+
+    for (first, expected), (path, found) in pairwise(names.items()):
+        rows = zip(expected.tolist(), found.tolist(), strict=False)  # their number is checked later
+        row, pair = next(((i, p) for i, p in enumerate(rows) if str(p[0]) != str(p[1])), (0, None))
+        if pair is not None:
+            raise InvalidInputError(
+                f"{first} and {path} name row {row} differently: {pair[0]!r} and {pair[1]!r}",
+                hint="rows of vectors and of labels must belong together: sort all by one order",
+            )

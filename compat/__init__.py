@@ -1,0 +1,58 @@
+"""samespace's compat: how a new model is made compatible, and how that is proved.
+
+Certifying from vectors needs no torch; training and embedding do (``pip install
+'samespace[train]'``). Names are imported when they are asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .embedding import embed, embed_array
+    from .encoder_files import load_encoder, save_encoder
+    from .encoders import Encoder
+    from .preprocessing import Preprocessing
+    from .probes import Labels, Probe
+    from .training import train
+    from .training_options import TrainingData, TrainingOptions
+    from .workflow.certifying import Certification, certify
+
+_HOMES = {
+    "Certification": ".workflow.certifying",
+    "Encoder": ".encoders",
+    "Labels": ".probes",
+    "Preprocessing": ".preprocessing",
+    "Probe": ".probes",
+    "TrainingData": ".training_options",
+    "TrainingOptions": ".training_options",
+    "certify": ".workflow.certifying",
+    "embed": ".embedding",
+    "embed_array": ".embedding",
+    "load_encoder": ".encoder_files",
+    "save_encoder": ".encoder_files",
+    "train": ".training",
+}
+
+__all__ = [
+    "Certification",
+    "Encoder",
+    "Labels",
+    "Preprocessing",
+    "Probe",
+    "TrainingData",
+    "TrainingOptions",
+    "certify",
+    "embed",
+    "embed_array",
+    "load_encoder",
+    "save_encoder",
+    "train",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'compat' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name], __name__), name)

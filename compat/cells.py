@@ -1,0 +1,93 @@
+"""Cells of the compatibility matrix: one version's queries on another version's vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, overload
+
+import numpy as np
+
+from registry.arrays import Float32Array, Int64Array, LabelArray
+from registry.domain.contracts import Contract
+from registry.domain.galleries import Metric
+from registry.galleries.search import prepare_gallery, prepare_queries
+
+from .evaluation.ranking import RankingScores, Relevance, score_rankings
+from .probes import Labels, as_one_kind
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedBlocks(Sequence[Float32Array]):
+    """Gallery vectors cut and normalised by a contract, one block at a time, never all at once."""
+
+    blocks: Sequence[Float32Array]
+    contract: Contract
+    metric: Metric
+
+    def __len__(self) -> int:
+        return len(self.blocks)
+
+    @overload
+    def __getitem__(self, index: int) -> Float32Array: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Float32Array]: ...
+    def __getitem__(self, index: int | slice) -> Float32Array | Sequence[Float32Array]:
+        if isinstance(index, slice):
+            return PreparedBlocks(self.blocks[index], self.contract, self.metric)
+        return prepare_gallery(self.blocks[index], self.contract, self.metric)
+
+    def __iter__(self) -> Iterator[Float32Array]:
+        return (self[i] for i in range(len(self)))
+
+
+@dataclass(frozen=True, slots=True)
+class SearchedItems:
+    """The items that a probe's queries search: vectors of one version, with ids and labels.
+
+    Attributes:
+        ids: item ids. Shape: (n,).
+        labels: class or identity of each. Shape: (n,).
+        blocks: their vectors, in order. Each of shape (n_block, dim).
+    """
+
+    ids: LabelArray
+    labels: LabelArray
+    blocks: Sequence[Float32Array]
+
+
+def measure_cell(
+    queries: Float32Array,
+    asked: Labels,
+    items: SearchedItems,
+    *,
+    contract: Contract,
+    metric: Metric,
+    ks: Sequence[int],
+) -> RankingScores:
+    """Score every query's ranking of the items by exact search, as the contract will serve it.
+
+    A query that is itself one of the items (the same id) does not find itself.
+    """
+    kind: Literal["inner_product", "l2"] = "l2" if metric is Metric.L2 else "inner_product"
+    return score_rankings(
+        prepare_queries(queries, contract, metric),
+        PreparedBlocks(items.blocks, contract, metric),
+        relevance_of(asked, items),
+        ks=ks,
+        excluded=own_positions(asked.ids, items.ids),
+        metric=kind,
+    )
+
+
+def relevance_of(asked: Labels, items: SearchedItems) -> Relevance:
+    """Return which items are relevant to which query: those with its label."""
+    return Relevance.from_labels(*as_one_kind(asked.labels, items.labels))
+
+
+def own_positions(query_ids: LabelArray, item_ids: LabelArray) -> Int64Array:
+    """Return where each query stands among the items itself, or -1."""
+    asked, held = as_one_kind(query_ids, item_ids)
+    position = {item: place for place, item in enumerate(held.tolist())}
+    found = [position.get(query, -1) for query in asked.tolist()]
+    return np.array(found, dtype=np.int64)

@@ -1,0 +1,103 @@
+"""Checkpoints of a training run: one safetensors file, replaced as a whole.
+
+Tensors stand under ``encoder.``, ``objective.`` and ``optimizer.``; the epoch and the run's digest
+stand in the file's own metadata, as JSON. No state of a random generator is kept, because each
+epoch's generators are seeded from the run's seed and the epoch's number.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from registry.errors import CorruptFileError, InvalidInputError, NotFoundError
+
+from .encoders import cpu_tensors
+
+_KEY: Final = "samespace_checkpoint"
+_FORMAT: Final = 1
+
+
+def write_checkpoint(
+    path: Path, modules: nn.ModuleDict, optimizer: torch.optim.Optimizer, *, epoch: int, run: str
+) -> None:
+    """Write a checkpoint; a crash leaves the earlier one whole.
+
+    Args:
+        path: the file to write or replace.
+        modules: ``encoder`` and ``objective``.
+        optimizer: its state is kept, its settings are the run's.
+        epoch: number of epochs done.
+        run: digest of what the run is, which a resuming run must share.
+    """
+    tensors = {**cpu_tensors(modules), **_optimizer_tensors(optimizer)}
+    facts = {"format": _FORMAT, "epoch": epoch, "run": run}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(path.name + ".partial")
+    save_file(tensors, fresh, metadata={_KEY: json.dumps(facts, sort_keys=True)})
+    with fresh.open("rb") as file:
+        os.fsync(file.fileno())
+    fresh.replace(path)
+
+
+def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    state: Mapping[int, Mapping[str, Any]] = optimizer.state_dict()["state"]
+    return {
+        f"optimizer.{index}.{key}": value.cpu().clone(memory_format=torch.contiguous_format)
+        for index, entries in state.items()
+        for key, value in entries.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def read_checkpoint(
+    path: Path, modules: nn.ModuleDict, optimizer: torch.optim.Optimizer, *, run: str
+) -> int:
+    """Load a checkpoint into the modules and the optimizer; return the number of epochs done.
+
+    Raises:
+        NotFoundError: if there is no such file.
+        CorruptFileError: if it is no checkpoint.
+        InvalidInputError: if it belongs to another run, or to a newer format; nothing is loaded.
+    """
+    if not path.is_file():
+        raise NotFoundError(f"there is no checkpoint {path}", hint="train without resuming")
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts = json.loads((file.metadata() or {})[_KEY])
+            tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise CorruptFileError(f"{path} is not a training checkpoint: {error}") from error
+    if facts["format"] != _FORMAT:
+        raise InvalidInputError(f"{path} has format {facts['format']}, this samespace {_FORMAT}")
+    if facts["run"] != run:
+        raise InvalidInputError(
+            f"{path} is the checkpoint of another run: its data, network, options, seed or first "
+            "weights differ",
+            hint="resume with the configuration and data that it was begun with, or begin anew",
+        )
+    weights = {n: t for n, t in tensors.items() if not n.startswith("optimizer.")}
+    modules.load_state_dict(weights)
+    _load_optimizer(optimizer, {n: t for n, t in tensors.items() if n.startswith("optimizer.")})
+    return int(facts["epoch"])
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        _, index, key = name.split(".", 2)
+        parameter = parameters[int(index)]
+        if tensor.shape == parameter.shape:  # in the parameter's own order in memory
+            tensor = torch.empty_like(parameter, dtype=tensor.dtype).copy_(tensor)  # noqa: PLW2901
+        state.setdefault(int(index), {})[key] = tensor
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})

@@ -1,0 +1,1 @@
+"""Data sets that ship with samespace, small enough to try it without a download."""

@@ -1,0 +1,195 @@
+"""Ranking metrics of every query, streamed over the gallery.
+
+The scores of one block of queries are held at a time, never an n_queries × n_gallery matrix, and
+nothing is ranked in full: average precision, hit@k and recall@k follow from the ranks of the
+relevant items, and a rank is a count of the items that score higher.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from registry.arrays import Float32Array, Float64Array, Int64Array
+
+from . import _ties
+from ._counting import exactly, padded, rank_positives, score_block
+from ._relevance import Relevance
+
+__all__ = ["RankingScores", "Relevance", "score_rankings"]
+
+_MIB = 2**20
+_PAIR_BYTES = 128  # working memory for the ranks of one relevant item
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RankingScores:
+    """Metrics of every query, never their means; all in [0, 1], larger is better.
+
+    Attributes:
+        average_precision: AP over the whole ranking; its mean is mAP. Shape: (n_queries,)
+        hit: by k, whether a relevant item is among the first k (CMC-k); a fraction only where
+            equal scores leave it to chance. Shape of each: (n_queries,)
+        recall: by k, share of the relevant items among the first k. Shape of each: (n_queries,)
+        n_relevant: relevant items that exist for the query. Shape: (n_queries,)
+    """
+
+    average_precision: Float64Array
+    hit: Mapping[int, Float64Array]
+    recall: Mapping[int, Float64Array]
+    n_relevant: Int64Array
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names that `metric` knows."""
+        hits, recalls = (f"hit@{k}" for k in self.hit), (f"recall@{k}" for k in self.recall)
+        return ("mAP", *hits, *recalls)
+
+    def metric(self, name: str) -> Float64Array:
+        """Return the per-query array behind a metric's name. Shape: (n_queries,).
+
+        Args:
+            name: ``mAP``, ``hit@k`` or ``recall@k`` with a k that was asked for.
+
+        Raises:
+            ValueError: if nothing has that name.
+        """
+        if name not in self.names:
+            raise ValueError(f"no metric is named {name!r}; known: {', '.join(self.names)}")
+        if name == "mAP":
+            return self.average_precision
+        family, _, k = name.partition("@")
+        return (self.hit if family == "hit" else self.recall)[int(k)]
+
+
+def score_rankings(  # noqa: PLR0913 (one door, three arrays and four named settings)
+    queries: Float32Array,
+    gallery: Float32Array | Sequence[Float32Array],
+    relevance: Relevance,
+    *,
+    ks: Sequence[int] = (1, 5, 10),
+    excluded: Int64Array | None = None,
+    metric: Literal["inner_product", "l2"] = "inner_product",
+    memory_bytes: int = 256 * _MIB,
+) -> RankingScores:
+    """Rank the whole gallery for every query and return each query's metrics.
+
+    Equal scores are ranked in expectation over a uniformly random order [1], so results do not
+    depend on the order of the gallery, and a model that gives every item one vector gets chance.
+    Scores are computed in float32; equal vectors score exactly equal.
+
+    With few relevant items each is compared with all scores of its query. With many, scores are
+    counted in buckets and only those in a bucket with a relevant item are sorted, by value; when
+    all scores fall into such buckets, as in a collapsed model, that is a sort of the row.
+
+    Args:
+        queries: Shape: (n_queries, dim). For cosine similarity, normalise both sides before.
+        gallery: one array or blocks of one gallery, in order; blocks may be memory-mapped and
+            are read once for every block of queries. Shape: (n_gallery, dim)
+        relevance: relevant gallery positions of each query.
+        ks: depths for hit@k and recall@k, each at least 1.
+        excluded: for each query the gallery position that does not exist for it (itself, in
+            leave-one-out), or -1. Shape: (n_queries,)
+        metric: inner product, or -||q - g||^2.
+        memory_bytes: upper bound of the scores and ranks that are held at a time, for as many
+            queries as fit.
+
+    Raises:
+        ValueError: if shapes disagree, a setting is out of range, a score is NaN or infinite, or
+            queries are left without a relevant item.
+
+    References:
+        [1] McSherry and Najork, ECIR 2008; the closed forms are in `_ties`.
+    """
+    if metric not in ("inner_product", "l2"):
+        raise ValueError(f"metric must be 'inner_product' or 'l2' but got {metric!r}")
+    _check_queries(queries, relevance)
+    depths, excluded = _checked_ks(ks), _checked_excluded(excluded, relevance)
+    relevance = relevance.without(excluded)
+    _check_answerable(relevance)
+    blocks = [gallery] if isinstance(gallery, np.ndarray) else gallery
+    n_queries, n_gallery = relevance.n_queries, relevance.n_gallery
+    n_rows = min(n_queries, _rows_that_fit(relevance, memory_bytes))
+    scores = np.empty((n_rows, padded(n_gallery)), dtype=np.float32)
+    result = _empty_scores(relevance, depths)
+    for start in range(0, n_queries, n_rows):
+        stop = min(start + n_rows, n_queries)
+        block = scores[: stop - start]
+        streamed = exactly(blocks, n_gallery)
+        score_block(queries[start:stop], streamed, block, is_l2=metric == "l2")
+        rows = relevance.rows(start, stop)
+        ranks = rank_positives(block[:, :n_gallery], rows, excluded[start:stop])
+        _fill(result, slice(start, stop), ranks)
+    return result
+
+
+def _fill(result: RankingScores, rows: slice, ranks: _ties.Ranks) -> None:
+    result.average_precision[rows] = _ties.average_precision(ranks)
+    for k, values in result.hit.items():
+        values[rows] = _ties.hit(ranks, k)
+    for k, values in result.recall.items():
+        values[rows] = _ties.recall(ranks, k)
+
+
+def _empty_scores(relevance: Relevance, ks: Sequence[int]) -> RankingScores:
+    n = relevance.n_queries
+    return RankingScores(
+        average_precision=np.empty(n),
+        hit={k: np.empty(n) for k in ks},
+        recall={k: np.empty(n) for k in ks},
+        n_relevant=relevance.n_relevant,
+    )
+
+
+def _rows_that_fit(relevance: Relevance, memory_bytes: int) -> int:
+    most = int(relevance.n_relevant.max())
+    row_bytes = 4 * padded(relevance.n_gallery) + _PAIR_BYTES * most
+    if memory_bytes < row_bytes:
+        raise ValueError(
+            f"memory_bytes must hold at least one query, {row_bytes}, but got {memory_bytes}"
+        )
+    return memory_bytes // row_bytes
+
+
+def _check_queries(queries: Float32Array, relevance: Relevance) -> None:
+    if queries.ndim != 2 or queries.dtype != np.float32 or len(queries) != relevance.n_queries:
+        raise ValueError(
+            f"queries must be float32 of shape ({relevance.n_queries}, dim), one row for each "
+            f"query of the relevance, but got {queries.dtype} of shape {queries.shape}"
+        )
+
+
+def _checked_excluded(excluded: Int64Array | None, relevance: Relevance) -> Int64Array:
+    if excluded is None:
+        return np.full(relevance.n_queries, -1, dtype=np.int64)
+    if excluded.shape != (relevance.n_queries,) or excluded.dtype.kind != "i":
+        raise ValueError(
+            f"excluded must be integers of shape ({relevance.n_queries},) "
+            f"but got {excluded.dtype} of shape {excluded.shape}"
+        )
+    if np.any((excluded < -1) | (excluded >= relevance.n_gallery)):
+        raise ValueError(
+            f"excluded must be gallery positions below {relevance.n_gallery}, or -1, "
+            f"but lie in [{excluded.min()}, {excluded.max()}]"
+        )
+    return excluded.astype(np.int64)
+
+
+def _checked_ks(ks: Sequence[int]) -> Sequence[int]:
+    if any(k != int(k) or k < 1 for k in ks) or len(set(ks)) != len(ks):
+        raise ValueError(f"ks must be different whole numbers from 1 on but got {tuple(ks)}")
+    return [int(k) for k in ks]
+
+
+def _check_answerable(relevance: Relevance) -> None:
+    if relevance.n_queries == 0:
+        raise ValueError("at least one query is needed but got none")
+    n_lost = int(np.count_nonzero(relevance.n_relevant == 0))
+    if n_lost:
+        raise ValueError(
+            f"{n_lost} of {relevance.n_queries} queries have no relevant item in the gallery; "
+            "leave them out: no ranking of them can be right"
+        )

@@ -1,0 +1,45 @@
+"""The objectives that can be named in a configuration, built in or from other distributions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, cast
+
+from torch import nn
+
+from registry.catalog import Catalog
+from registry.errors import InvalidInputError
+
+from ..options import build_options
+from .protocol import Objective, ObjectiveModule, Setting
+
+# An objective is a module of the form of `ObjectiveModule`.
+OBJECTIVES: Final = Catalog(
+    kind="objective",
+    built_in={
+        "independent": "compat.objectives.independent",
+        "oca": "compat.objectives.oca",
+    },
+    group="samespace.objectives",
+    extra="train",
+)
+
+
+def build_objective(name: str, options: Mapping[str, object], setting: Setting) -> Objective:
+    """Return an objective of the catalog for a setting.
+
+    Args:
+        name: its name in the catalog.
+        options: its options by name.
+        setting: dimensions, classes and, where there is an old model, its features.
+
+    Raises:
+        NotFoundError: if the name or an option is unknown; near names are listed.
+        InvalidInputError: if an option has a wrong value, the objective and the setting do not fit,
+            or a plug-in gives no network.
+    """
+    module = cast("ObjectiveModule", OBJECTIVES.load(name))
+    built = module.build(build_options(module.Options, options, f"objective {name!r}"), setting)
+    if not isinstance(built, nn.Module):
+        raise InvalidInputError(f"objective {name!r} gave a {type(built).__name__}, not a network")
+    return built

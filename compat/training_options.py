@@ -1,0 +1,141 @@
+"""What a training run is given: data, options, and the digest that tells runs apart."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Literal
+
+from torch import Tensor, nn
+
+from registry.domain.canonical import digest_json
+from registry.errors import InvalidInputError
+
+from .augmentation import Augmentation
+from .devices import DeviceName
+from .encoders import cpu_tensors, digest_tensors, structure_digest
+
+# How a run is carried out, rather than what it computes.
+_NOT_IN_DIGEST = frozenset({"checkpoint", "checkpoint_every", "device"})
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """Raw inputs with their classes.
+
+    Attributes:
+        inputs: raw inputs, as the encoder's preprocessing expects them. Shape: (n, ...).
+        labels: int64 class numbers from 0. Shape: (n,).
+
+    Raises:
+        InvalidInputError: if they are empty or do not fit to each other.
+    """
+
+    inputs: Tensor
+    labels: Tensor
+
+    def __post_init__(self) -> None:
+        if self.labels.ndim != 1 or len(self.inputs) != len(self.labels) or not len(self.labels):
+            raise InvalidInputError(
+                f"training needs one label for each input, and at least one, but got inputs "
+                f"{tuple(self.inputs.shape)} and labels {tuple(self.labels.shape)}"
+            )
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes: one more than the largest class number."""
+        return int(self.labels.max()) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingOptions:
+    """How to train.
+
+    Attributes:
+        epochs: passes over the data, at least 1.
+        batch_size: samples a step, at least 1.
+        learning_rate: the highest one, above 0.
+        weight_decay: as the optimizer takes it, at least 0.
+        optimizer: ``sgd`` with Nesterov momentum 0.9, or ``adamw``.
+        warmup_epochs: epochs over which the learning rate rises linearly from near 0.
+        cosine: whether it then falls to 0 along half a cosine, rather than staying.
+        seed: of everything random, at least 0.
+        device: where to train.
+        amp: ``bf16`` runs the encoder under autocast; the objective stays in float32.
+        clip_norm: largest norm of the whole gradient, or None.
+        checkpoint: file to keep the state in, or None.
+        checkpoint_every: epochs between checkpoints, at least 1; the last is always kept.
+        augmentation: random views of images.
+
+    Raises:
+        InvalidInputError: if a value is out of its range.
+    """
+
+    epochs: int = 30
+    batch_size: int = 64
+    learning_rate: float = 0.1
+    weight_decay: float = 5e-4
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    warmup_epochs: float = 1.0
+    cosine: bool = True
+    seed: int = 0
+    device: DeviceName = "auto"
+    amp: Literal["off", "bf16"] = "off"
+    clip_norm: float | None = None
+    checkpoint: Path | None = None
+    checkpoint_every: int = 1
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def __post_init__(self) -> None:
+        bounds = {
+            "epochs": self.epochs >= 1,
+            "batch_size": self.batch_size >= 1,
+            "learning_rate": self.learning_rate > 0,
+            "weight_decay": self.weight_decay >= 0,
+            "warmup_epochs": 0 <= self.warmup_epochs <= self.epochs,
+            "seed": self.seed >= 0,
+            "clip_norm": self.clip_norm is None or self.clip_norm > 0,
+            "checkpoint_every": self.checkpoint_every >= 1,
+        }
+        for name, is_within in bounds.items():
+            if not is_within:
+                raise InvalidInputError(f"training option {name} cannot be {getattr(self, name)}")
+
+    def rate_at(self, step: int, n_batches: int) -> float:
+        """Return the learning rate of a step, counted from 0, with so many batches an epoch."""
+        warm = self.warmup_epochs * n_batches
+        if step < warm:
+            return self.learning_rate * (step + 1) / (warm + 1)
+        if not self.cosine:
+            return self.learning_rate
+        progress = (step - warm) / max(self.epochs * n_batches - warm, 1)
+        return self.learning_rate * (1 + math.cos(math.pi * progress)) / 2
+
+    def is_checkpoint_due(self, n_done: int) -> bool:
+        """Return whether a checkpoint is wanted after so many epochs."""
+        return n_done % self.checkpoint_every == 0 or n_done == self.epochs
+
+
+def digest_run(modules: nn.ModuleDict, data: TrainingData, options: TrainingOptions) -> str:
+    """Return what tells this run from others: data, networks, first weights and options.
+
+    It is taken before the first step; how a run is carried out, its device and checkpoints, does
+    not count.
+    """
+    settings = {
+        entry.name: repr(getattr(options, entry.name))
+        for entry in fields(options)
+        if entry.name not in _NOT_IN_DIGEST
+    }
+    return digest_json(
+        {
+            "options": settings,
+            "objective": repr(getattr(modules["objective"], "options", None)),
+            "structure": structure_digest(modules),
+            "weights": digest_tensors(cpu_tensors(modules)),
+            "data": digest_tensors(
+                {"inputs": data.inputs.cpu().contiguous(), "labels": data.labels.cpu().contiguous()}
+            ),
+        }
+    )

@@ -1,0 +1,1 @@
+"""Where training, embedding and certifying meet the registry: the only place that knows both."""

@@ -1,0 +1,167 @@
+"""Certifying a version on a gallery: every pair that promotion, and rollback, will ask for."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import PackageNotFoundError, version
+
+import numpy as np
+
+from compat.evaluation.ranking import RankingScores
+from compat.evidence import write_evidence
+from compat.probes import ALL, Probe
+from registry.domain.canonical import Json
+from registry.domain.certificates import Certificate
+from registry.domain.policies import Policy
+from registry.domain.refs import VersionRef
+from registry.errors import InvalidInputError
+from registry.service import Registry
+
+from .measuring import Bench, Measured, measure
+from .pairs import Study
+
+MATRIX_METRICS = ("mAP", "hit@1", "hit@5", "recall@10")
+
+
+@dataclass(frozen=True, slots=True)
+class Certification:
+    """One certificate that was made.
+
+    Attributes:
+        certificate: the certificate.
+        is_rollback: whether it certifies the way back: old queries on the new version's vectors.
+        is_recorded: whether the registry holds it.
+    """
+
+    certificate: Certificate
+    is_rollback: bool
+    is_recorded: bool
+
+
+def certify(
+    registry: Registry,
+    gallery: str,
+    candidate: str | VersionRef,
+    probe: Probe,
+    policy: Policy | None = None,
+    *,
+    dry_run: bool = False,
+) -> tuple[Certification, ...]:
+    """Certify a version as query version of a gallery, against every version it holds.
+
+    With `probe.reembedded` at hand, the way back is certified as well: queries of the version in
+    force on the candidate's vectors, which is what a rollback will need.
+
+    Args:
+        registry: an open registry.
+        gallery: name of the gallery.
+        candidate: the version that shall query it.
+        probe: labelled queries, embedded by the candidate and by every version in the gallery.
+        policy: the rules; the default one asks for a better mAP and a hit@1 that is not worse by
+            more than 0.02, at one-sided confidence 0.95.
+        dry_run: measure and conclude, but record nothing.
+
+    Returns:
+        A certificate for every pair, whatever its verdict; those of the way back last.
+
+    Raises:
+        UndeclaredComparisonError: if nobody declared how a pair is compared.
+        InvalidInputError: if the probe lacks vectors or labels.
+        SpaceMismatchError: if the probe's vectors are of another space than they say.
+    """
+    bench = Bench(registry, gallery, probe, policy or Policy())
+    new = registry.models.get(candidate)
+    held = [ref for ref in registry.galleries.get(gallery).versions() if ref != new.ref]
+    if not held:
+        raise InvalidInputError(
+            f"gallery {gallery!r} holds no vectors of another version than {new.ref}",
+            hint="there is nothing to certify: promote it",
+        )
+    made: list[Certification] = []
+    for ref in held:
+        measured = measure(bench, registry.models.get(ref), new)
+        made.append(_issue(bench, measured, measured.forward, dry_run=dry_run))
+        if measured.back is not None:
+            made.append(_issue(bench, measured, measured.back, dry_run=dry_run))
+    return tuple(sorted(made, key=lambda c: c.is_rollback))
+
+
+def _issue(bench: Bench, measured: Measured, study: Study, *, dry_run: bool) -> Certification:
+    data, digest = write_evidence(bench.probe.queries, measured.cells)
+    certificate = _certificate(bench, measured, study, digest)
+    if not dry_run:
+        bench.registry.certificates.record(certificate, data)
+    return Certification(certificate, study is measured.back, is_recorded=not dry_run)
+
+
+def _certificate(
+    bench: Bench, measured: Measured, study: Study, evidence_digest: str
+) -> Certificate:
+    now = datetime.now(UTC)
+    pair, models = study.pair, bench.registry.models
+    return Certificate(
+        gallery=bench.gallery,
+        query_version=pair.query_version,
+        query_fingerprint=models.get(pair.query_version).fingerprint,
+        gallery_version=pair.gallery_version,
+        gallery_fingerprint=models.get(pair.gallery_version).fingerprint,
+        baseline_version=pair.baseline_version,
+        contract=pair.contract,
+        metric=pair.metric.value,
+        verdict=study.verdict,
+        policy=bench.policy.to_json(),
+        findings=study.findings,
+        controls=study.controls,
+        matrix=_matrix(bench.probe, measured.cells),
+        n_gallery_items=measured.n_items,
+        gallery_digest=measured.gallery_digest,
+        probe_digest=bench.probe.digest,
+        evidence_digest=evidence_digest,
+        limits=_limits(bench, measured),
+        environment=_environment(),
+        issued_at=now,
+        expires_at=now + timedelta(days=bench.policy.valid_days),
+        issued_by=bench.registry.actor,
+    )
+
+
+def _matrix(
+    probe: Probe, cells: Mapping[str, RankingScores]
+) -> dict[str, dict[str, dict[str, float]]]:
+    rows = {ALL: np.arange(len(probe.queries.ids)), **probe.groups}
+    return {
+        cell: {
+            group: {name: float(scores.metric(name)[of].mean()) for name in MATRIX_METRICS}
+            for group, of in rows.items()
+        }
+        for cell, scores in cells.items()
+    }
+
+
+def _limits(bench: Bench, measured: Measured) -> tuple[str, ...]:
+    spec = bench.registry.galleries.get(bench.gallery).index
+    found = [
+        "The bounds speak of other queries of the same population on this gallery.",
+        "Each version is one training run; variation over seeds was not measured.",
+        "Scores and thresholds were not certified, only rankings.",
+        f"Metrics are of exact search; 'served search' is hit@1 of {spec.backend} {spec.factory}.",
+    ]
+    if measured.back is None:
+        found.append(
+            "The way back (old queries on new vectors) and the new self-test were not measured: "
+            "no re-embedded items were given, or the old version is not the one in force."
+        )
+    return tuple(found)
+
+
+def _environment() -> dict[str, str]:
+    found: dict[str, Json] = {"python": platform.python_version(), "platform": platform.platform()}
+    for name in ("samespace", "numpy", "faiss-cpu", "torch"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return {name: str(value) for name, value in found.items()}

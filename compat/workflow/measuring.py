@@ -1,0 +1,191 @@
+"""Measuring every cell that a candidate and one old version span on a gallery."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from compat.cells import SearchedItems, measure_cell, own_positions, relevance_of
+from compat.evaluation.ranking import RankingScores
+from compat.probes import Probe, align_labels, digest_array
+from registry.arrays import Float32Array, Int64Array
+from registry.domain.canonical import digest_json
+from registry.domain.contracts import Contract, ContractKind
+from registry.domain.policies import Policy
+from registry.domain.versions import ModelVersion
+from registry.errors import InvalidInputError, SpaceMismatchError, UndeclaredComparisonError
+from registry.galleries.search import SearchTarget
+from registry.galleries.segments import SegmentReader
+from registry.service import Registry
+
+from .pairs import Pair, Study, metric_ks, study_pair
+
+
+@dataclass(slots=True)
+class Measured:
+    """All that was measured of a candidate against one old version.
+
+    Attributes:
+        forward: the candidate's queries on the old vectors.
+        back: old queries on the candidate's vectors, or None if that was not measured.
+        cells: per-query scores by ``query version -> gallery version``.
+        n_items: items that were searched.
+        gallery_digest: digest of the vectors that were searched.
+    """
+
+    forward: Study
+    back: Study | None
+    cells: dict[str, RankingScores] = field(default_factory=dict)
+    n_items: int = 0
+    gallery_digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Where measuring happens: the registry, the gallery, the probe and the rules."""
+
+    registry: Registry
+    gallery: str
+    probe: Probe
+    policy: Policy
+
+    def cell(self, query: ModelVersion, items: SearchedItems, contract: Contract) -> RankingScores:
+        """Measure one version's queries on some items."""
+        return measure_cell(
+            self.probe.vectors_of(query.ref).vectors,
+            self.probe.queries,
+            items,
+            contract=contract,
+            metric=self.registry.galleries.get(self.gallery).metric,
+            ks=metric_ks(self.policy),
+        )
+
+
+def measure(bench: Bench, old: ModelVersion, new: ModelVersion) -> Measured:
+    """Measure old -> old and new -> old; with re-embedded items new -> new and old -> new too.
+
+    Raises:
+        UndeclaredComparisonError: if nobody declared how the two are compared.
+        SpaceMismatchError: if the probe's vectors are of another space than they say.
+        InvalidInputError: if the probe lacks vectors or labels.
+    """
+    contract = _contract(bench, new, old)
+    for version in (old, new):
+        _check_space(bench.probe.vectors_of(version.ref).version, version)
+    state = bench.registry.galleries.state(bench.gallery)
+    readers = bench.registry.galleries.readers(bench.gallery, old.ref)
+    items = _stored_items(readers, bench)
+    _check_answerable(bench, items)
+    baseline = bench.cell(old, items, _itself(old))
+    pair = Pair(new.ref, old.ref, old.ref, contract, state.gallery.metric)
+    targets = [SearchTarget(reader, contract, old.ref.number) for reader in readers]
+    forward = study_pair(
+        pair, bench.probe, items, baseline, bench.policy, old_items=items, targets=targets
+    )
+    segments = [s for s in state.gallery.segments if s.version == old.ref]
+    measured = Measured(
+        forward,
+        None,
+        {_cell(old, old): baseline, _cell(new, old): forward.scores.candidate},
+        len(items.ids),
+        digest_json(
+            [[part.file.digest for part in s.parts] for s in segments] + [digest_array(items.ids)]
+        ),
+    )
+    if bench.probe.reembedded is not None:
+        _measure_back(bench, old, new, items, measured)
+    return measured
+
+
+def _measure_back(
+    bench: Bench, old: ModelVersion, new: ModelVersion, items: SearchedItems, measured: Measured
+) -> None:
+    again = _reembedded_items(bench, new, items)
+    measured.cells[_cell(new, new)] = bench.cell(new, again, _itself(new))
+    state = bench.registry.galleries.state(bench.gallery)
+    if old.ref != state.query_version.ref:
+        return
+    pair = Pair(old.ref, new.ref, old.ref, _contract(bench, old, new), state.gallery.metric)
+    baseline = measured.cells[_cell(old, old)]
+    measured.back = study_pair(pair, bench.probe, again, baseline, bench.policy, old_items=items)
+    measured.cells[_cell(old, new)] = measured.back.scores.candidate
+
+
+def _cell(query: ModelVersion, gallery: ModelVersion) -> str:
+    return f"{query.ref} -> {gallery.ref}"
+
+
+def _itself(version: ModelVersion) -> Contract:
+    return Contract(ContractKind.SAME_SPACE, version.dim)
+
+
+def _contract(bench: Bench, query: ModelVersion, gallery: ModelVersion) -> Contract:
+    found = bench.registry.models.contract(query.ref, gallery.ref)
+    if found is None:
+        raise UndeclaredComparisonError(
+            f"nobody declared how {query.ref} is compared with vectors of {gallery.ref}",
+            hint=f"samespace model declare {query.ref} {gallery.ref} --dims N",
+        )
+    return found
+
+
+def _check_space(found: ModelVersion, expected: ModelVersion) -> None:
+    if found.fingerprint != expected.fingerprint:
+        raise SpaceMismatchError(
+            f"the probe's vectors of {expected.ref} carry another fingerprint: "
+            f"{found.fingerprint[:19]}…, not {expected.fingerprint[:19]}…",
+            hint="embed the queries again with the registered model",
+        )
+
+
+def _stored_items(readers: Sequence[SegmentReader], bench: Bench) -> SearchedItems:
+    ids = np.concatenate([reader.take_ids(reader.live_positions()) for reader in readers])
+    labels = align_labels(bench.probe.gallery_labels, ids, bench.gallery)
+    blocks = [block for reader in readers for block in _live_blocks(reader)]
+    return SearchedItems(ids, labels, blocks)
+
+
+def _live_blocks(reader: SegmentReader) -> list[Float32Array]:
+    live = reader.live_positions()
+    if len(live) == reader.n_rows:
+        return [block for _, block in reader.blocks()]
+    return [block[_within(live, first, len(block))] for first, block in reader.blocks()]
+
+
+def _within(positions: Int64Array, first: int, size: int) -> Int64Array:
+    inside = positions[(positions >= first) & (positions < first + size)]
+    return inside - first
+
+
+def _reembedded_items(bench: Bench, new: ModelVersion, items: SearchedItems) -> SearchedItems:
+    again = bench.probe.reembedded
+    if again is None:
+        raise InvalidInputError("the probe has no re-embedded items")
+    _check_space(again.version, new)
+    place = {item: row for row, item in enumerate(again.ids.tolist())}
+    missing = [item for item in items.ids.tolist() if item not in place]
+    if missing:
+        raise InvalidInputError(
+            f"{len(missing)} of {len(items.ids)} items of gallery {bench.gallery!r} are not among "
+            f"the re-embedded ones, for example {missing[0]!r}",
+            hint="embed all of them with the new version, or leave the re-embedded items out",
+        )
+    rows = np.array([place[item] for item in items.ids.tolist()])
+    return SearchedItems(items.ids, items.labels, [again.vectors[rows]])
+
+
+def _check_answerable(bench: Bench, items: SearchedItems) -> None:
+    asked = bench.probe.queries
+    itself = own_positions(asked.ids, items.ids)
+    unanswerable = np.flatnonzero(relevance_of(asked, items).without(itself).n_relevant == 0)
+    if len(unanswerable):
+        row = int(unanswerable[0])
+        other = " other than itself" if itself[row] >= 0 else ""
+        raise InvalidInputError(
+            f"{len(unanswerable)} of {len(asked.ids)} queries have no relevant item in gallery "
+            f"{bench.gallery!r}, for example query {asked.ids.tolist()[row]!r} "
+            f"with label {asked.labels.tolist()[row]!r}{other}",
+            hint="a query without a right answer measures nothing: leave those out",
+        )

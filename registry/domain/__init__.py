@@ -1,0 +1,1 @@
+"""What samespace talks about: frozen values, standard library only."""

@@ -1,0 +1,238 @@
+"""Verdicts and certificates: what was claimed, under which rule, resting on what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from .canonical import Json, digest_json
+from .contracts import Contract
+from .refs import VersionRef, parse_ref
+
+
+class Verdict(StrEnum):
+    """The outcome of a certification. Abstaining is a value, not an error."""
+
+    COMPATIBLE = "COMPATIBLE"
+    INCOMPATIBLE = "INCOMPATIBLE"
+    INCONCLUSIVE = "INCONCLUSIVE"
+
+
+class Criterion(StrEnum):
+    """What has to be shown of new queries against the baseline."""
+
+    SUPERIORITY = "superiority"
+    NON_INFERIORITY = "non-inferiority"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One requirement tried on one group of queries.
+
+    Differences are candidate minus baseline, per query, averaged; both bounds are one-sided.
+
+    Attributes:
+        group: the queries' group, or ``all``.
+        metric: the metric's name.
+        criterion: what had to be shown.
+        margin: how much worse was accepted.
+        baseline: mean of the metric for old queries on old vectors.
+        candidate: mean of the metric for the pair that is certified.
+        low: lower confidence bound of the difference.
+        high: upper confidence bound of the difference.
+        n_queries: queries in the group.
+        n_clusters: independent units (classes or identities) among them.
+        verdict: what the bounds say.
+    """
+
+    group: str
+    metric: str
+    criterion: Criterion
+    margin: float
+    baseline: float
+    candidate: float
+    low: float
+    high: float
+    n_queries: int
+    n_clusters: int
+    verdict: Verdict
+
+    @property
+    def difference(self) -> float:
+        """Candidate minus baseline."""
+        return self.candidate - self.baseline
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """A planted case whose outcome is known beforehand: it shows that the gate can say no.
+
+    Attributes:
+        name: ``random model``, ``rotated new model`` or ``old model``.
+        expected: the verdict that a working gate gives.
+        found: the verdict that it gave.
+        value: mean of the first required metric.
+    """
+
+    name: str
+    expected: Verdict
+    found: Verdict
+    value: float
+
+    @property
+    def is_passed(self) -> bool:
+        """Whether the gate behaved."""
+        return self.expected is self.found
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """An immutable statement about one ordered pair of versions on one gallery.
+
+    Attributes:
+        gallery: name of the gallery.
+        query_version: the version whose queries are certified.
+        query_fingerprint: its space.
+        gallery_version: the version that made the vectors that are searched.
+        gallery_fingerprint: its space.
+        baseline_version: the version whose self-test the pair is held against.
+        contract: how the two are compared, as it will be served.
+        metric: the gallery's metric.
+        verdict: the outcome over all findings and controls.
+        policy: the policy, as JSON.
+        findings: each requirement in each group.
+        controls: the planted controls.
+        matrix: metric means by ``query version -> gallery version``, group and metric.
+        n_gallery_items: items that were searched.
+        gallery_digest: digest of the vectors that were searched.
+        probe_digest: digest of queries, labels and groups.
+        evidence_digest: SHA-256 of the file of per-query numbers.
+        limits: what was not tested, in sentences.
+        environment: versions of the software that ran.
+        issued_at: when, in UTC.
+        expires_at: until when, in UTC.
+        issued_by: by whom.
+    """
+
+    gallery: str
+    query_version: VersionRef
+    query_fingerprint: str
+    gallery_version: VersionRef
+    gallery_fingerprint: str
+    baseline_version: VersionRef
+    contract: Contract
+    metric: str
+    verdict: Verdict
+    policy: Mapping[str, Json]
+    findings: tuple[Finding, ...]
+    controls: tuple[Control, ...]
+    matrix: Mapping[str, Mapping[str, Mapping[str, float]]]
+    n_gallery_items: int
+    gallery_digest: str
+    probe_digest: str
+    evidence_digest: str
+    limits: tuple[str, ...]
+    environment: Mapping[str, str]
+    issued_at: datetime
+    expires_at: datetime
+    issued_by: str
+
+    @property
+    def digest(self) -> str:
+        """The certificate's name: SHA-256 of its canonical JSON."""
+        return digest_json(self.to_json())
+
+    @property
+    def statement(self) -> str:
+        """The claim in one sentence."""
+        words = {
+            Verdict.COMPATIBLE: "may search",
+            Verdict.INCOMPATIBLE: "must not search",
+            Verdict.INCONCLUSIVE: "was not shown fit to search",
+        }
+        n_queries = sum({f.group: f.n_queries for f in self.findings}.values())
+        return (
+            f"{self.query_version} {words[self.verdict]} the {self.n_gallery_items} items of "
+            f"'{self.gallery}' made by {self.gallery_version} ({self.contract}): measured on "
+            f"{n_queries} queries against {self.baseline_version} on its own vectors, "
+            f"one-sided confidence {self.policy['confidence_level']}"
+        )
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the certificate as JSON values; format 1."""
+        return {
+            "format": 1,
+            "gallery": self.gallery,
+            "query_version": str(self.query_version),
+            "query_fingerprint": self.query_fingerprint,
+            "gallery_version": str(self.gallery_version),
+            "gallery_fingerprint": self.gallery_fingerprint,
+            "baseline_version": str(self.baseline_version),
+            "contract": self.contract.to_json(),
+            "metric": self.metric,
+            "verdict": self.verdict.value,
+            "policy": dict(self.policy),
+            "findings": [_finding_json(f) for f in self.findings],
+            "controls": [_control_json(c) for c in self.controls],
+            "matrix": {
+                cell: {g: dict(m) for g, m in by.items()} for cell, by in self.matrix.items()
+            },
+            "n_gallery_items": self.n_gallery_items,
+            "gallery_digest": self.gallery_digest,
+            "probe_digest": self.probe_digest,
+            "evidence_digest": self.evidence_digest,
+            "limits": list(self.limits),
+            "environment": dict(self.environment),
+            "issued_at": self.issued_at.isoformat(),
+            "expires_at": self.expires_at.isoformat(),
+            "issued_by": self.issued_by,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Certificate:
+        """Read what `to_json` wrote."""
+        given = {name: value[name] for name in value if name != "format"}
+        for name in ("query_version", "gallery_version", "baseline_version"):
+            given[name] = _version(given[name])
+        given["contract"] = Contract.from_json(given["contract"])
+        given["verdict"] = Verdict(given["verdict"])
+        given["findings"] = tuple(_finding(f) for f in given["findings"])
+        given["controls"] = tuple(_control(c) for c in given["controls"])
+        given["limits"] = tuple(given["limits"])
+        for name in ("issued_at", "expires_at"):
+            given[name] = datetime.fromisoformat(given[name])
+        return cls(**given)
+
+
+def _finding_json(finding: Finding) -> dict[str, Json]:
+    value: dict[str, Json] = {name: getattr(finding, name) for name in Finding.__slots__}
+    return value | {"criterion": finding.criterion.value, "verdict": finding.verdict.value}
+
+
+def _finding(value: Mapping[str, Any]) -> Finding:
+    enums = {"criterion": Criterion(value["criterion"]), "verdict": Verdict(value["verdict"])}
+    return Finding(**{**value, **enums})
+
+
+def _control_json(control: Control) -> dict[str, Json]:
+    return {
+        "name": control.name,
+        "expected": control.expected.value,
+        "found": control.found.value,
+        "value": control.value,
+    }
+
+
+def _control(value: Mapping[str, Any]) -> Control:
+    enums = {name: Verdict(value[name]) for name in ("expected", "found")}
+    return Control(**{**value, **enums})
+
+
+def _version(text: str) -> VersionRef:
+    ref = parse_ref(text)
+    if not isinstance(ref, VersionRef):
+        raise ValueError(f"{text!r} is not a version")
+    return ref

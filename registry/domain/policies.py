@@ -1,0 +1,163 @@
+"""Policies: what has to be shown before a version may be promoted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import InvalidInputError
+from .canonical import Json, digest_json
+from .certificates import Criterion
+
+_METRIC = re.compile(r"mAP|(hit|recall)@[1-9][0-9]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """One claim that must hold in every group of queries.
+
+    Attributes:
+        metric: a per-query metric: ``mAP`` (AP of each query), ``hit@k`` or ``recall@k``.
+        criterion: better than the baseline, or not worse by more than the margin.
+        margin: how much worse is still accepted, in units of the metric; 0 for superiority.
+    """
+
+    metric: str
+    criterion: Criterion
+    margin: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not _METRIC.fullmatch(self.metric):
+            raise InvalidInputError(
+                f"no metric is named {self.metric!r}", hint="known: mAP, hit@k, recall@k"
+            )
+        if self.criterion is Criterion.SUPERIORITY and self.margin != 0:
+            raise InvalidInputError(
+                f"{self.metric}: superiority has no margin but got {self.margin}",
+                hint="set margin = 0, or criterion = 'non-inferiority'",
+            )
+        if not 0 <= self.margin < 1:
+            raise InvalidInputError(f"{self.metric}: margin must be in [0, 1), not {self.margin}")
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the requirement as JSON values."""
+        return {"metric": self.metric, "criterion": self.criterion.value, "margin": self.margin}
+
+    def __str__(self) -> str:
+        if self.criterion is Criterion.SUPERIORITY:
+            return f"{self.metric} better"
+        return f"{self.metric} not worse by more than {self.margin:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The rules of a certification. Another policy makes another certificate.
+
+    Attributes:
+        requirements: claims that must all hold, in every group.
+        confidence_level: of each one-sided bound, in (0, 1).
+        n_resamples: resamples behind each bound.
+        control_margin: the old model, taken as candidate, must pass with this margin.
+        valid_days: how long a certificate lives.
+        unit: what is resampled as a whole: ``class`` speaks of other classes (or identities) too,
+            ``query`` only of other queries of the same ones.
+        growth: a certificate is stale once the gallery holds more than this many times the
+            items that it was measured on.
+        seed: of the resampling and of the planted controls.
+    """
+
+    requirements: tuple[Requirement, ...] = (
+        Requirement("mAP", Criterion.SUPERIORITY),
+        Requirement("hit@1", Criterion.NON_INFERIORITY, 0.02),
+    )
+    confidence_level: float = 0.95
+    n_resamples: int = 20_000
+    control_margin: float = 0.02
+    valid_days: int = 90
+    growth: float = 1.1
+    seed: int = 0
+    unit: str = "class"
+
+    def __post_init__(self) -> None:
+        self._check_types()
+        if not self.requirements:
+            raise InvalidInputError("a policy needs at least one requirement")
+        if self.unit not in ("class", "query"):
+            raise InvalidInputError(f"unit must be 'class' or 'query' but got {self.unit!r}")
+        if not 0.5 <= self.confidence_level < 1:
+            raise InvalidInputError(
+                f"confidence_level must be in [0.5, 1) but got {self.confidence_level}"
+            )
+        if self.valid_days < 1 or self.growth < 1 or self.control_margin < 0:
+            raise InvalidInputError(
+                "valid_days and growth must be at least 1 and control_margin at least 0"
+            )
+
+    def _check_types(self) -> None:
+        numbers = ("confidence_level", "control_margin", "growth")
+        whole = ("n_resamples", "valid_days", "seed")
+        for name in (*numbers, *whole):
+            value = getattr(self, name)
+            kinds = int if name in whole else (int, float)
+            if isinstance(value, bool) or not isinstance(value, kinds):
+                raise InvalidInputError(f"policy: {name} must be a number but got {value!r}")
+
+    def to_json(self) -> dict[str, Json]:
+        """Return the policy as JSON values."""
+        return {
+            "requirements": [r.to_json() for r in self.requirements],
+            "confidence_level": self.confidence_level,
+            "n_resamples": self.n_resamples,
+            "control_margin": self.control_margin,
+            "valid_days": self.valid_days,
+            "growth": self.growth,
+            "seed": self.seed,
+            "unit": self.unit,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Policy:
+        """Read what `to_json` wrote, or a parsed policy file; missing keys take their defaults.
+
+        Raises:
+            InvalidInputError: if a key is unknown or a value breaks a rule.
+        """
+        _refuse_unknown("policy", value, cls().to_json())
+        given = dict(value)
+        if "requirements" in given:
+            given["requirements"] = _requirements(given["requirements"])
+        return cls(**given)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the policy's canonical JSON."""
+        return digest_json(self.to_json())
+
+
+def _requirements(values: Sequence[Mapping[str, Any]]) -> tuple[Requirement, ...]:
+    found = []
+    for value in values:
+        _refuse_unknown("requirement", value, ("metric", "criterion", "margin"))
+        try:
+            criterion = Criterion(str(value["criterion"]))
+            margin = float(value.get("margin", 0.0))
+            found.append(Requirement(str(value["metric"]), criterion, margin))
+        except (KeyError, ValueError) as error:
+            raise InvalidInputError(
+                f"policy: a requirement is wrong: {error}",
+                hint="each has a metric, a criterion ('superiority' or 'non-inferiority') "
+                "and a margin",
+            ) from error
+    return tuple(found)
+
+
+def _refuse_unknown(
+    what: str, value: Mapping[str, Any], known: Mapping[str, Any] | Sequence[str]
+) -> None:
+    unknown = sorted(set(value) - set(known))
+    if unknown:
+        raise InvalidInputError(
+            f"{what}: unknown key {unknown[0]!r}", hint="known: " + ", ".join(known)
+        )

@@ -1,0 +1,15 @@
+"""The use cases: each one transaction, opened here."""
+
+from .promotions import Change, PromotionOptions
+from .registration import Parent, Registration
+from .registry import Comparability, Registry, upgrade_database
+
+__all__ = [
+    "Change",
+    "Comparability",
+    "Parent",
+    "PromotionOptions",
+    "Registration",
+    "Registry",
+    "upgrade_database",
+]

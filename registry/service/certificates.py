@@ -1,0 +1,149 @@
+"""Use cases of certificates: recording them, and asking which still hold."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from ..db import certificates, galleries, versions
+from ..db.session import read
+from ..domain.canonical import Json
+from ..domain.certificates import Certificate
+from ..domain.contracts import Contract
+from ..domain.events import EventKind, model_stream
+from ..domain.galleries import StoredFile
+from ..domain.liveness import find_staleness
+from ..domain.refs import VersionRef
+from ..errors import DigestMismatchError, InvalidInputError, UndeclaredComparisonError
+from ..galleries import storage
+from .context import Context, write_naming
+from .views import GalleryState, read_state
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateState:
+    """A certificate and, if it no longer holds, why."""
+
+    certificate: Certificate
+    staleness: str | None
+
+
+class Certificates:
+    """Certificates of all galleries."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def record(self, certificate: Certificate, evidence: bytes) -> str:
+        """Record a certificate with its evidence file and return its digest.
+
+        Raises:
+            InvalidInputError: if a version is not of the gallery's model line.
+            UndeclaredComparisonError: if the pair has no contract, or another one.
+            DigestMismatchError: if the evidence is not what the certificate rests on.
+            AlreadyExistsError: if it is recorded already.
+        """
+        relative = f"certificates/{certificate.gallery}/{uuid.uuid4().hex}.parquet"
+        file = storage.write_bytes(self._context.storage, relative, evidence)
+        with write_naming(self._context, file) as connection:
+            self._insert(connection, certificate, file)
+        return certificate.digest
+
+    def _insert(self, connection: Connection, certificate: Certificate, file: StoredFile) -> None:
+        if file.digest != certificate.evidence_digest:
+            raise DigestMismatchError("the evidence is not what the certificate rests on")
+        model = galleries.get_gallery(connection, certificate.gallery).model
+        versions.model_id(connection, model, lock=True)
+        _check_line(model, certificate)
+        declared = _contract(connection, certificate.query_version, certificate.gallery_version)
+        if declared != certificate.contract:
+            raise UndeclaredComparisonError(
+                f"the certificate compares by '{certificate.contract}', "
+                f"but declared is '{declared}'"
+            )
+        certificates.insert_certificate(connection, certificate, file)
+        payload: dict[str, Json] = {
+            "certificate": certificate.digest,
+            "gallery": certificate.gallery,
+            "query_version": certificate.query_version.number,
+            "gallery_version": certificate.gallery_version.number,
+            "verdict": certificate.verdict.value,
+        }
+        stream = model_stream(model)
+        self._context.record(connection, stream, EventKind.CERTIFICATE_RECORDED, payload)
+
+    def get(self, digest: str) -> Certificate:
+        """Return the certificate whose digest begins so."""
+        with read(self._context.engine) as connection:
+            return certificates.get_certificate(connection, digest)
+
+    def of_gallery(self, gallery: str) -> tuple[CertificateState, ...]:
+        """Return a gallery's certificates, oldest first, each with its present state."""
+        with read(self._context.engine) as connection:
+            state = read_state(connection, gallery)
+            now = self._context.clock()
+            return tuple(
+                CertificateState(found, staleness(connection, state, found, now))
+                for found in certificates.of_gallery(connection, gallery)
+            )
+
+
+def staleness(
+    connection: Connection, state: GalleryState, certificate: Certificate, now: datetime
+) -> str | None:
+    """Return why a certificate does not hold now, or None if it does."""
+    pair = (
+        state.versions[certificate.query_version.number],
+        state.versions[certificate.gallery_version.number],
+    )
+    return find_staleness(
+        certificate,
+        query_version=pair[0],
+        gallery_version=pair[1],
+        contract=versions.get_contract(connection, *pair),
+        n_items=sum(s.n_items for s in state.gallery.segments if s.version == pair[1].ref),
+        now=now,
+    )
+
+
+def find_live(
+    connection: Connection,
+    state: GalleryState,
+    query: VersionRef,
+    gallery_version: VersionRef,
+    now: datetime,
+) -> tuple[Certificate | None, str]:
+    """Return the newest certificate that lets one version search another's vectors.
+
+    A newer certificate of the pair speaks for it: an old COMPATIBLE one does not outlive a later
+    refusal.
+
+    Returns:
+        The certificate, or None with the reason why there is none.
+    """
+    of_pair = [
+        found
+        for found in certificates.of_gallery(connection, state.gallery.name)
+        if (found.query_version, found.gallery_version) == (query, gallery_version)
+    ]
+    if not of_pair:
+        return None, "it was never certified"
+    why = staleness(connection, state, of_pair[-1], now)
+    return (of_pair[-1], "") if why is None else (None, why)
+
+
+def _check_line(model: str, certificate: Certificate) -> None:
+    for ref in (certificate.query_version, certificate.gallery_version):
+        if ref.model != model:
+            raise InvalidInputError(
+                f"gallery {certificate.gallery!r} is embedded by {model!r}, "
+                f"so a certificate of {ref} says nothing of it"
+            )
+
+
+def _contract(connection: Connection, query: VersionRef, gallery: VersionRef) -> Contract | None:
+    pair = (versions.get_version(connection, query), versions.get_version(connection, gallery))
+    return versions.get_contract(connection, *pair)

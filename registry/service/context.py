@@ -1,0 +1,84 @@
+"""What every use case needs: the database, the storage, the clock and who is asking."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine
+
+from ..db import events, versions
+from ..db.session import Watch, write
+from ..domain.canonical import Json
+from ..domain.events import Event, EventKind, model_stream
+from ..domain.galleries import StoredFile
+from ..domain.promotions import fold_aliases
+from ..domain.refs import AliasRef, VersionRef, parse_ref
+from ..domain.versions import ModelVersion
+from ..errors import NotFoundError
+from ..galleries import storage
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The surroundings of a use case.
+
+    Attributes:
+        engine: the database.
+        watch: asks it whether anything happened.
+        storage: folder under which all files lie; rows hold paths relative to it.
+        clock: gives the present, in UTC.
+        actor: who is asking, for the audit trail.
+    """
+
+    engine: Engine
+    watch: Watch
+    storage: Path
+    clock: Callable[[], datetime]
+    actor: str
+
+    def record(
+        self, connection: Connection, stream: str, kind: EventKind, payload: dict[str, Json]
+    ) -> Event:
+        """Append an event in the caller's transaction."""
+        return events.append(connection, stream, kind, payload, actor=self.actor, at=self.clock())
+
+
+@contextmanager
+def write_naming(context: Context, file: StoredFile) -> Iterator[Connection]:
+    """Open the transaction whose commit names a file; if it is given up, the file goes too.
+
+    Once COMMIT was sent the file stays whatever happens, because nobody can be sure then that no
+    row names it: a lost connection or an interrupt may follow a commit that took place.
+    """
+    is_commit_sent = False
+    try:
+        with write(context.engine) as connection:
+            yield connection
+            is_commit_sent = True
+    except BaseException:
+        if not is_commit_sent:
+            storage.discard(context.storage, file)
+        raise
+
+
+def resolve(connection: Connection, ref: str | VersionRef | AliasRef) -> ModelVersion:
+    """Return the version behind a reference.
+
+    Raises:
+        InvalidRefError: if a text is no reference.
+        NotFoundError: if there is no such version or alias.
+    """
+    found = parse_ref(ref) if isinstance(ref, str) else ref
+    if isinstance(found, AliasRef):
+        line = events.in_stream(connection, model_stream(found.model))
+        aliases = fold_aliases(line)
+        if found.alias not in aliases:
+            versions.model_id(connection, found.model)
+            known = [f"{found.model}:{alias}" for alias in aliases]
+            raise NotFoundError.among("alias", str(found), known)
+        found = VersionRef(found.model, aliases[found.alias])
+    return versions.get_version(connection, found)

@@ -1,0 +1,144 @@
+"""Use cases of model lines: registering versions and declaring how they compare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ..artifacts import digest_artifact, read_artifact
+from ..db import events, versions
+from ..db.session import read, write
+from ..domain.canonical import Json
+from ..domain.contracts import Contract
+from ..domain.events import model_stream
+from ..domain.promotions import fold_aliases
+from ..domain.refs import AliasRef, VersionRef, check_name
+from ..domain.versions import LineageEdge, ModelVersion, SpaceDescription, fingerprint_declared
+from ..errors import DigestMismatchError, NotFoundError
+from .context import Context, resolve
+from .contracts import declare
+from .registration import Candidate, Parent, Registration, insert, keep_artifact, with_fingerprint
+
+
+class Models:
+    """Model lines and their versions."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def register_artifact(
+        self,
+        model: str,
+        directory: Path,
+        *,
+        parents: Sequence[Parent] = (),
+        training: Mapping[str, Json] | None = None,
+    ) -> Registration:
+        """Register the model whose artifact lies in a folder; the files are copied.
+
+        The fingerprint is computed from the tensors. The same fingerprint is the same version:
+        registering it again changes nothing.
+
+        Raises:
+            InvalidInputError: if the name cannot be one.
+            NotFoundError: if the folder is no artifact or a parent does not exist.
+            CorruptFileError: if a file cannot be read.
+        """
+        check_name("model", model)
+        artifact = read_artifact(directory)
+        existing = self._find(model, artifact.fingerprint)
+        if existing is not None:
+            return Registration(existing, is_new=False)
+        path = keep_artifact(self._context, model, directory, artifact.digest)
+        candidate = Candidate(
+            artifact.fingerprint, artifact.description, path, artifact.digest, training or {}
+        )
+        return insert(self._context, model, candidate, parents)
+
+    def register_vectors(
+        self,
+        model: str,
+        description: SpaceDescription,
+        identity: Mapping[str, Json],
+        *,
+        parents: Sequence[Parent] = (),
+    ) -> Registration:
+        """Register a model of which only vectors are at hand, by its maker's word.
+
+        Args:
+            model: the model line.
+            description: dim, normalisation and whatever else is known.
+            identity: what names the maker: provider, model name, revision, date.
+            parents: earlier versions it is said to be comparable with.
+        """
+        check_name("model", model)
+        fingerprint = fingerprint_declared(identity, description)
+        existing = self._find(model, fingerprint)
+        if existing is not None:
+            return Registration(existing, is_new=False)
+        candidate = Candidate(fingerprint, description, None, None, {"identity": dict(identity)})
+        return insert(self._context, model, candidate, parents)
+
+    def get(self, ref: str | VersionRef | AliasRef) -> ModelVersion:
+        """Return the version behind ``products@3``, ``products:champion`` or a parsed reference."""
+        with read(self._context.engine) as connection:
+            return resolve(connection, ref)
+
+    def list(self, model: str | None = None) -> tuple[ModelVersion, ...]:
+        """Return the versions of one line, or of all."""
+        with read(self._context.engine) as connection:
+            return versions.all_versions(connection, model)
+
+    def aliases(self, model: str) -> dict[str, VersionRef]:
+        """Return the aliases of a line, folded from its events."""
+        with read(self._context.engine) as connection:
+            versions.model_id(connection, model)
+            folded = fold_aliases(events.in_stream(connection, model_stream(model)))
+        return {alias: VersionRef(model, number) for alias, number in folded.items()}
+
+    def lineage(self, model: str) -> tuple[LineageEdge, ...]:
+        """Return from which earlier versions each version came."""
+        with read(self._context.engine) as connection:
+            return versions.edges(connection, model)
+
+    def contract(self, query: VersionRef, gallery: VersionRef) -> Contract | None:
+        """Return how queries of one version are compared with vectors of another, if declared."""
+        with read(self._context.engine) as connection:
+            return versions.get_contract(
+                connection, resolve(connection, query), resolve(connection, gallery)
+            )
+
+    def declare_contract(self, query: VersionRef, gallery: VersionRef, contract: Contract) -> None:
+        """Declare how an ordered pair is compared. It can be declared once.
+
+        Raises:
+            InvalidInputError: if the contract cannot hold between these two.
+            ConflictError: if the pair has a contract already.
+        """
+        with write(self._context.engine) as connection:
+            versions.model_id(connection, query.model, lock=True)
+            declare(self._context, connection, query, gallery, contract)
+
+    def artifact_directory(self, version: ModelVersion) -> Path:
+        """Return the folder of a version's artifact, after checking every byte of it.
+
+        Raises:
+            NotFoundError: if the version was registered from vectors only.
+            DigestMismatchError: if the files are not those that were registered.
+        """
+        if version.artifact_path is None:
+            raise NotFoundError(
+                f"{version.ref} has no artifact: only its vectors are known",
+                hint="give vectors instead of raw data",
+            )
+        directory = self._context.storage / version.artifact_path
+        if not directory.is_dir() or digest_artifact(directory) != version.artifact_digest:
+            raise DigestMismatchError(
+                f"the artifact of {version.ref} in {directory} is missing or was changed",
+                hint="restore it from a backup; nothing is loaded from it",
+            )
+        return directory
+
+    def _find(self, model: str, fingerprint: str) -> ModelVersion | None:
+        with read(self._context.engine) as connection:
+            return with_fingerprint(connection, model, fingerprint)

@@ -1,0 +1,260 @@
+"""The registry: one object through which everything is asked and told."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import Connection
+
+from ..db import events, schema, versions
+from ..db.session import Watch, make_engine, name_of, read
+from ..domain.canonical import Json
+from ..domain.contracts import Contract
+from ..domain.events import Event, find_break
+from ..domain.refs import VersionRef
+from ..errors import AlreadyExistsError, CorruptFileError, StorageError
+from ..galleries.search import search_segments
+from ..vectors import Embeddings, Hits
+from .additions import Added
+from .certificates import Certificates
+from .context import Context, resolve
+from .galleries import Galleries
+from .location import disposed_on_error, existing_engine, locate
+from .models import Models
+from .promotions import Change, PromotionOptions, Promotions
+from .registration import Parent, Registration
+from .serving import check_query
+from .views import Views
+
+
+@dataclass(frozen=True, slots=True)
+class Comparability:
+    """What is known of comparing queries of one version with vectors of another.
+
+    Attributes:
+        contract: how they are compared, or None if nobody declared it.
+        certified_on: galleries with a live COMPATIBLE certificate for the pair.
+    """
+
+    contract: Contract | None
+    certified_on: tuple[str, ...]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Registry:
+    """A samespace registry: models, galleries, certificates and promotions.
+
+    Open one with `Registry.open`; it is a context manager. Use `models`, `galleries`,
+    `certificates` and `promotions` for everything that has no shortcut here.
+    """
+
+    def __init__(self, context: Context) -> None:
+        """Use `open` or `create`."""
+        self._context = context
+        views = Views(context)
+        self._views = views
+        self.models = Models(context)
+        self.galleries = Galleries(context, views)
+        self.certificates = Certificates(context)
+        self.promotions = Promotions(context, self.models)
+
+    @classmethod
+    def open(
+        cls,
+        where: str | Path,
+        *,
+        storage: Path | None = None,
+        actor: str | None = None,
+        clock: Callable[[], datetime] = _now,
+    ) -> Registry:
+        """Open the registry in a directory, or in the database of a URL.
+
+        Args:
+            where: a directory that `create` made, or ``sqlite:///…`` or ``postgresql://…``.
+            storage: folder of the files; needed with PostgreSQL, else beside the database.
+            actor: who asks, for the audit trail; the user's login name by default.
+            clock: gives the present.
+
+        Raises:
+            NotARegistryError: if there is none.
+            SchemaVersionError: if it is older or newer than this code.
+        """
+        url, folder = locate(where, storage)
+        engine = existing_engine(url)
+        with disposed_on_error(engine):
+            schema.check(engine)
+        return cls(Context(engine, Watch(engine), folder, clock, actor or _login()))
+
+    @classmethod
+    def create(
+        cls,
+        where: str | Path,
+        *,
+        storage: Path | None = None,
+        actor: str | None = None,
+        clock: Callable[[], datetime] = _now,
+    ) -> Registry:
+        """Make a new registry and open it.
+
+        Raises:
+            AlreadyExistsError: if there is one already.
+            StorageError: if the folder cannot be written.
+        """
+        url, folder = locate(where, storage)
+        try:
+            for name in ("models", "galleries", "certificates"):
+                (folder / name).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"cannot write to {folder}: {error.strerror}") from error
+        engine = make_engine(url)
+        with disposed_on_error(engine):
+            if schema.current_revision(engine) is not None:
+                raise AlreadyExistsError(f"there is a registry in {name_of(engine.url)} already")
+            schema.upgrade(engine)
+        return cls(Context(engine, Watch(engine), folder, clock, actor or _login()))
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._context.watch.close()
+        self._context.engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def storage(self) -> Path:
+        """The folder under which all files lie."""
+        return self._context.storage
+
+    @property
+    def actor(self) -> str:
+        """Who is asking."""
+        return self._context.actor
+
+    def register(
+        self,
+        model: str,
+        artifact: Path,
+        *,
+        parents: Sequence[Parent] = (),
+        training: Mapping[str, Json] | None = None,
+    ) -> Registration:
+        """Register a model artifact; see `Models.register_artifact`."""
+        return self.models.register_artifact(model, artifact, parents=parents, training=training)
+
+    def add(self, gallery: str, items: Embeddings) -> Added:
+        """Add items to a gallery; see `Galleries.add`."""
+        return self.galleries.add(gallery, items)
+
+    def search(self, gallery: str, queries: Embeddings, k: int = 10) -> Hits:
+        """Return the k nearest items of each query, whichever version embedded them.
+
+        Every segment is searched by the comparison contract between the query version and the
+        version that made it; every hit names that version.
+
+        Args:
+            gallery: name of the gallery.
+            queries: embeddings of the gallery's query version.
+            k: number of hits, at most the number of items.
+
+        Raises:
+            SpaceMismatchError: if the queries are of another version or another space.
+            InvalidInputError: if the gallery is empty, k is too large or a query has no direction.
+        """
+        view = self._views.current(gallery)
+        check_query(view.state, queries)
+        return search_segments(view.targets, queries.vectors, k, view.state.gallery.metric)
+
+    def promote(
+        self, gallery: str, ref: str | VersionRef, options: PromotionOptions | None = None
+    ) -> Change:
+        """Put a version in charge of a gallery; see `Promotions.promote`."""
+        return self.promotions.promote(gallery, ref, options)
+
+    def rollback(
+        self, gallery: str, *, accept_loss: bool = False, reason: str = "", dry_run: bool = False
+    ) -> Change:
+        """Put the previous version back in charge; see `Promotions.rollback`."""
+        return self.promotions.rollback(
+            gallery, accept_loss=accept_loss, reason=reason, dry_run=dry_run
+        )
+
+    def comparable(self, query: str | VersionRef, gallery: str | VersionRef) -> Comparability:
+        """Return how queries of one version may be compared with vectors of another."""
+        with read(self._context.engine) as connection:
+            pair = (resolve(connection, query), resolve(connection, gallery))
+            contract = (
+                versions.get_contract(connection, *pair)
+                if pair[0].ref.model == pair[1].ref.model
+                else None
+            )
+        names = [g.name for g in self.galleries.list() if g.model == pair[0].ref.model]
+        wanted = (pair[0].ref, pair[1].ref)
+        certified = [
+            name
+            for name in names
+            for state in self.certificates.of_gallery(name)
+            if state.staleness is None
+            and (state.certificate.query_version, state.certificate.gallery_version) == wanted
+        ]
+        return Comparability(contract, tuple(dict.fromkeys(certified)))
+
+    def audit(self, stream: str | None = None) -> tuple[Event, ...]:
+        """Return the events of one stream or of all, oldest first."""
+        with read(self._context.engine) as connection:
+            names = (stream,) if stream else events.streams(connection)
+            found = [event for name in names for event in events.in_stream(connection, name)]
+        return tuple(sorted(found, key=lambda e: (e.at, e.stream, e.sequence)))
+
+    def find_tampering(self) -> tuple[str, ...]:
+        """Return, in words, where an event chain is broken; empty if all are whole."""
+        with read(self._context.engine) as connection:
+            names = events.streams(connection)
+            breaks = [_find_break(connection, name) for name in names]
+        return tuple(found for found in breaks if found)
+
+
+def upgrade_database(where: str | Path) -> tuple[str, str]:
+    """Bring a registry's database to this code's schema and return the revisions before and after.
+
+    Raises:
+        NotARegistryError: if there is none.
+        SchemaVersionError: if the database is newer than this code.
+    """
+    engine = existing_engine(locate(where, Path())[0])
+    try:
+        return schema.upgrade_existing(engine), schema.head_revision()
+    finally:
+        engine.dispose()
+
+
+def _find_break(connection: Connection, stream: str) -> str | None:
+    try:
+        return find_break(events.in_stream(connection, stream))
+    except CorruptFileError as error:
+        return str(error)
+
+
+def _login() -> str:
+    try:
+        return os.environ.get("SAMESPACE_ACTOR") or getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"

@@ -1,0 +1,153 @@
+"""What a gallery serves right now, opened: cached until an event changes it."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+from threading import Lock
+
+from sqlalchemy import Connection
+
+from ..db import events, galleries, versions
+from ..db.session import read
+from ..domain.events import gallery_stream, model_stream
+from ..domain.galleries import Gallery, Segment
+from ..domain.promotions import Serving, fold_serving
+from ..domain.versions import ModelVersion
+from ..errors import NotCertifiedError
+from ..galleries.search import SearchTarget
+from ..galleries.segments import SegmentReader
+from .context import Context
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryState:
+    """A gallery and what it serves, as of one moment.
+
+    Attributes:
+        gallery: the gallery with its segments.
+        serving: the pointers in force.
+        versions: every version of the model line, by number.
+        heads: the last event of each stream that this was read from.
+    """
+
+    gallery: Gallery
+    serving: Serving
+    versions: dict[int, ModelVersion]
+    heads: tuple[int, int]
+
+    @property
+    def query_version(self) -> ModelVersion:
+        """The version that embeds queries."""
+        return self.versions[self.serving.query_version]
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryView:
+    """A state with its segments opened for search."""
+
+    state: GalleryState
+    targets: tuple[SearchTarget, ...]
+
+
+def read_state(connection: Connection, name: str) -> GalleryState:
+    """Read a gallery's state in the caller's transaction."""
+    gallery = galleries.get_gallery(connection, name)
+    line = events.in_stream(connection, model_stream(gallery.model))
+    members = versions.all_versions(connection, gallery.model)
+    return GalleryState(
+        gallery=gallery,
+        serving=fold_serving(line, name)[-1],
+        versions={version.ref.number: version for version in members},
+        heads=events.heads(connection, *_streams(gallery)),
+    )
+
+
+def _streams(gallery: Gallery) -> tuple[str, str]:
+    return (gallery_stream(gallery.name), model_stream(gallery.model))
+
+
+class Views:
+    """Opened galleries. Each use asks the database whether anything happened meanwhile."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._views: dict[str, GalleryView] = {}
+        self._readers: dict[tuple[str, int], tuple[Segment, SegmentReader]] = {}
+        self._lock = Lock()
+
+    def current(self, name: str) -> GalleryView:
+        """Return a gallery opened as it is now."""
+        view = self._views.get(name)
+        if view is not None and self._is_fresh(view.state):
+            return view
+        with self._lock:
+            view = self._open(name)
+            self._views[name] = view
+        return view
+
+    def reader(
+        self,
+        name: str,
+        segment: Segment,
+        version: ModelVersion,
+        connection: Connection | None = None,
+    ) -> SegmentReader:
+        """Return an opened segment; an unchanged one is opened once.
+
+        A caller that is within a transaction gives its connection, so that it needs no second one.
+        """
+        cached = self._readers.get((name, segment.number))
+        if cached is not None and cached[0] == segment:
+            return cached[1]
+        with (
+            read(self._context.engine) if connection is None else nullcontext(connection) as within
+        ):
+            gallery = galleries.get_gallery(within, name)
+            deleted = galleries.deleted_positions(within, name, segment.number)
+        # rows that were added and deleted again since the segment was read are not of it
+        deleted = deleted[deleted < segment.n_rows]
+        if cached is not None:
+            reader = cached[1].reopen(
+                segment, root=self._context.storage, spec=gallery.index, deleted=deleted
+            )
+        else:
+            reader = SegmentReader.open(
+                segment,
+                root=self._context.storage,
+                dim=version.dim,
+                metric=gallery.metric,
+                spec=gallery.index,
+                deleted=deleted,
+            )
+        self._readers[name, segment.number] = (segment, reader)
+        return reader
+
+    def _is_fresh(self, state: GalleryState) -> bool:
+        first, second = _streams(state.gallery)
+        found = self._context.watch.ask(events.HEADS, {"first": first, "second": second})
+        return found == state.heads
+
+    def _open(self, name: str) -> GalleryView:
+        with read(self._context.engine) as connection:
+            state = read_state(connection, name)
+            contracts = {
+                number: versions.get_contract(
+                    connection, state.query_version, state.versions[number]
+                )
+                for number in state.serving.basis
+            }
+        targets = []
+        for segment in state.gallery.segments:
+            number = segment.version.number
+            if segment.n_items == 0 or number in state.serving.excluded:
+                continue
+            contract = contracts.get(number)
+            if contract is None:
+                raise NotCertifiedError(
+                    f"gallery {name!r} holds vectors of {segment.version}, "
+                    f"which {state.query_version.ref} was never promoted to search"
+                )
+            reader = self.reader(name, segment, state.versions[number])
+            targets.append(SearchTarget(reader, contract, number))
+        return GalleryView(state, tuple(targets))

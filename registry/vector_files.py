@@ -1,0 +1,293 @@
+"""Files that users bring and take: vectors, ids and labels as .npy, .npz, Parquet or Arrow.
+
+Nothing is guessed and nothing is unpickled. What is not contiguous float32 is refused, unless the
+caller asks for the conversion.
+"""
+
+from __future__ import annotations
+
+import secrets
+import zipfile
+import zlib
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from .arrays import Float32Array, LabelArray
+from .errors import CorruptFileError, InvalidInputError, NotFoundError, StorageError
+from .galleries.arrow_files import id_column, metadata_of, vector_column
+from .vectors import Embeddings
+
+FINGERPRINT = "samespace.fingerprint"
+VERSION = "samespace.version"
+_UNREADABLE = (
+    *(OSError, ValueError, EOFError, KeyError, NotImplementedError),
+    *(zipfile.BadZipFile, zlib.error, pa.ArrowException),
+)
+_TABLES = (".parquet", ".arrow", ".feather")
+
+
+@dataclass(frozen=True, slots=True)
+class VectorTable:
+    """Vectors from a file.
+
+    Attributes:
+        ids: item ids, or None if the file has none. Shape: (n,).
+        vectors: contiguous float32, perhaps mapped. Shape: (n, dim).
+        fingerprint: the space that the file says they are of, or None.
+    """
+
+    ids: LabelArray | None
+    vectors: Float32Array
+    fingerprint: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelTable:
+    """Labels from a file.
+
+    Attributes:
+        ids: which items or queries they belong to, or None if by row. Shape: (n,).
+        labels: class or identity. Shape: (n,).
+        groups: a coarser unit that is resampled as one, such as a person, or None. Shape: (n,).
+    """
+
+    ids: LabelArray | None
+    labels: LabelArray
+    groups: LabelArray | None
+
+
+def read_vectors(path: Path, *, convert: bool = False) -> VectorTable:
+    """Read ``.npy`` (vectors), ``.npz`` (vectors, ids) or a table with columns id and vector.
+
+    Args:
+        path: the file; its suffix says what it is.
+        convert: turn other numbers and memory orders into contiguous float32.
+
+    Raises:
+        NotFoundError: if there is no such file.
+        CorruptFileError: if it is truncated or not what its suffix says.
+        InvalidInputError: if it holds no vectors, or not float32 ones and `convert` is off.
+    """
+    suffix = _suffix(path, (".npy", ".npz", *_TABLES))
+    if suffix == ".npy":
+        return VectorTable(None, _as_vectors(path, _load_npy(path), convert), None)
+    if suffix == ".npz":
+        arrays = _load_npz(path, "vectors")
+        vectors = _as_vectors(path, arrays["vectors"], convert)
+        return VectorTable(_same_length(path, arrays.get("ids"), vectors), vectors, None)
+    table = _load_table(path, suffix, "vector")
+    vectors = _as_vectors(path, _column_of_vectors(path, table), convert)
+    ids = _column(path, table, "id") if "id" in table.column_names else None
+    return VectorTable(ids, vectors, metadata_of(table).get(FINGERPRINT))
+
+
+def read_ids(path: Path) -> LabelArray:
+    """Read ids from ``.npy``, ``.txt`` (one a line), or the column id of a table or ``.csv``.
+
+    Raises:
+        NotFoundError: if there is no such file.
+        CorruptFileError: if it is truncated or not what its suffix says.
+        InvalidInputError: if it holds no ids.
+    """
+    suffix = _suffix(path, (".npy", ".txt", ".csv", *_TABLES))
+    if suffix == ".npy":
+        return _as_labels(path, _load_npy(path))
+    if suffix == ".txt":
+        lines = _guarded(path, lambda: path.read_text("utf-8")).splitlines()
+        return np.array(lines, dtype=object)
+    return _column(path, _load_table(path, suffix, "id"), "id")
+
+
+def read_labels(path: Path) -> LabelTable:
+    """Read labels from ``.npy``, ``.npz`` (labels, ids, groups), a table or ``.csv``.
+
+    A table has a column label and, if it likes, id and group.
+
+    Raises:
+        NotFoundError: if there is no such file.
+        CorruptFileError: if it is truncated or not what its suffix says.
+        InvalidInputError: if it holds no labels.
+    """
+    suffix = _suffix(path, (".npy", ".npz", ".csv", *_TABLES))
+    if suffix == ".npy":
+        return LabelTable(None, _as_labels(path, _load_npy(path)), None)
+    if suffix == ".npz":
+        arrays = _load_npz(path, "labels")
+        labels = _as_labels(path, arrays["labels"])
+        ids = _same_length(path, arrays.get("ids"), labels)
+        return LabelTable(ids, labels, _same_length(path, arrays.get("groups"), labels))
+    table = _load_table(path, suffix, "label")
+    ids, groups = (
+        _column(path, table, name) if name in table.column_names else None
+        for name in ("id", "group")
+    )
+    return LabelTable(ids, _column(path, table, "label"), groups)
+
+
+def write_vectors(path: Path, embeddings: Embeddings) -> None:
+    """Write ids and vectors to a Parquet file that says which space they are of.
+
+    Raises:
+        InvalidInputError: if the path does not end in ``.parquet``.
+        StorageError: if the file system refuses; then nothing is left under the name.
+    """
+    _check_suffix(path, (".parquet",))
+    metadata = {FINGERPRINT: embeddings.version.fingerprint, VERSION: str(embeddings.version.ref)}
+    table = pa.table(
+        {"id": id_column(embeddings.ids), "vector": vector_column(embeddings.vectors)}
+    ).replace_schema_metadata(metadata)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    try:
+        pq.write_table(table, temporary)
+        temporary.replace(path)
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _suffix(path: Path, known: tuple[str, ...]) -> str:
+    if not path.is_file():
+        raise NotFoundError(f"there is no file {path}")
+    return _check_suffix(path, known)
+
+
+def _check_suffix(path: Path, known: tuple[str, ...]) -> str:
+    suffix = path.suffix.lower()
+    if suffix not in known:
+        raise InvalidInputError(
+            f"{path} has the suffix {suffix!r}", hint="use one of " + ", ".join(known)
+        )
+    return suffix
+
+
+def _guarded(path: Path, load: Callable[[], Any]) -> Any:
+    """Call a third party's reader and turn its many errors into ours."""
+    try:
+        return load()
+    except PermissionError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}") from error
+    except _UNREADABLE as error:
+        if "Python objects" in str(error) or "Object arrays" in str(error):
+            raise InvalidInputError(
+                f"{path} holds pickled Python objects, which are never loaded",
+                hint="save plain numbers or fixed-width strings: array.astype(str)",
+            ) from error
+        reason = " ".join(str(error).split())[:200]
+        raise CorruptFileError(f"{path} cannot be read: {reason}") from error
+
+
+def _load_npy(path: Path) -> Any:
+    return np.asarray(_guarded(path, lambda: np.lib.format.open_memmap(path, mode="r")))
+
+
+def _load_npz(path: Path, needed: str) -> dict[str, Any]:
+    def load() -> dict[str, Any] | None:
+        with path.open("rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                return None
+            names = archive.files
+            return {n: archive[n] for n in names} if needed in names else dict.fromkeys(names)
+
+    arrays = _guarded(path, load)
+    if arrays is None:
+        raise CorruptFileError(f"{path} is a single array, not an archive", hint="name it .npy")
+    if needed not in arrays:
+        raise InvalidInputError(
+            f"{path} has no array {needed!r}; it has {', '.join(sorted(arrays)) or 'none'}"
+        )
+    found: dict[str, Any] = arrays
+    return found
+
+
+def _load_table(path: Path, suffix: str, needed: str) -> Any:
+    readers = {".parquet": pq.read_table, ".csv": pyarrow.csv.read_csv}
+    table = _guarded(path, lambda: readers.get(suffix, _read_ipc)(path))
+    if needed not in table.column_names:
+        raise InvalidInputError(
+            f"{path} has no column {needed!r}; it has {', '.join(table.column_names) or 'none'}"
+        )
+    return table
+
+
+def _read_ipc(path: Path) -> Any:
+    """Read an Arrow file, of the file format (also Feather) or the stream format."""
+    with pa.memory_map(str(path), "r") as source:
+        is_file = source.read(6) == b"ARROW1"
+        source.seek(0)
+        opened = pa.ipc.open_file(source) if is_file else pa.ipc.open_stream(source)
+        return opened.read_all()
+
+
+def _column_of_vectors(path: Path, table: Any) -> Any:
+    column = table.column("vector").combine_chunks()
+    kind = column.type
+    is_list = (
+        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    )
+    if not is_list:
+        raise InvalidInputError(f"{path}: column 'vector' is {kind}, not a list of float32")
+    values = column.flatten()
+    if column.null_count or values.null_count:
+        raise InvalidInputError(f"{path}: column 'vector' has empty places")
+    if not len(column):
+        return np.empty((0, getattr(kind, "list_size", 0)), np.float32)
+    dim, rest = divmod(len(values), len(column))
+    if rest or (column.value_lengths().to_numpy(zero_copy_only=False) != dim).any():
+        raise InvalidInputError(f"{path}: vectors in column 'vector' differ in length")
+    return values.to_numpy(zero_copy_only=False).reshape(len(column), dim)
+
+
+def _as_vectors(path: Path, array: Any, convert: bool) -> Float32Array:
+    if array.ndim != 2:
+        raise InvalidInputError(f"{path}: vectors must have shape (n, dim) but have {array.shape}")
+    if array.dtype.kind not in "fiu":
+        raise InvalidInputError(f"{path}: vectors must be float32 but are {array.dtype}")
+    if array.dtype == np.float32 and array.dtype.isnative and array.flags.c_contiguous:
+        found: Float32Array = array
+        return found
+    if not convert:
+        order = "" if array.flags.c_contiguous else " in column order"
+        raise InvalidInputError(
+            f"{path}: vectors must be contiguous float32 but are {array.dtype}{order}",
+            hint="convert them once, knowingly: vectors.astype(numpy.float32), or --convert",
+        )
+    with np.errstate(over="ignore"):  # what becomes infinite is refused with its row's number
+        return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def _column(path: Path, table: Any, name: str) -> LabelArray:
+    column = table.column(name)
+    if column.null_count:
+        raise InvalidInputError(f"{path}: column {name!r} has {column.null_count} empty places")
+    return _as_labels(path, column.to_numpy())
+
+
+def _as_labels(path: Path, array: Any) -> LabelArray:
+    is_text = array.dtype == object and all(isinstance(value, str) for value in array.tolist())
+    if array.ndim != 1 or (array.dtype.kind not in "iuU" and not is_text):
+        raise InvalidInputError(
+            f"{path}: ids and labels must be one row of integers or strings, "
+            f"but are {array.dtype} of shape {array.shape}"
+        )
+    labels: LabelArray = array
+    return labels
+
+
+def _same_length(path: Path, array: Any, other: LabelArray) -> LabelArray | None:
+    if array is None:
+        return None
+    labels = _as_labels(path, array)
+    if len(labels) != len(other):
+        raise InvalidInputError(f"{path}: {len(labels)} ids or groups for {len(other)} rows")
+    return labels

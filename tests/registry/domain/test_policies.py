@@ -1,0 +1,45 @@
+import pytest
+
+from registry.domain.certificates import Criterion
+from registry.domain.policies import Policy, Requirement
+from registry.errors import InvalidInputError
+
+
+def test_a_policy_is_read_back_and_keeps_its_digest() -> None:
+    policy = Policy(requirements=(Requirement("hit@5", Criterion.NON_INFERIORITY, 0.01),), seed=3)
+    again = Policy.from_json(policy.to_json())
+    assert again == policy
+    assert again.digest == policy.digest
+    assert policy.digest != Policy().digest
+
+
+def test_missing_keys_take_their_defaults() -> None:
+    assert Policy.from_json({}) == Policy()
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"confidence": 0.9}, "unknown key 'confidence'"),
+        ({"confidence_level": 0.3}, "confidence_level"),
+        ({"confidence_level": 1.0}, "confidence_level"),
+        ({"requirements": []}, "at least one"),
+        ({"requirements": [{"metric": "mAP"}]}, "criterion"),
+        ({"requirements": [{"metric": "mAP", "criterion": "best"}]}, "best"),
+        ({"requirements": [{"metric": "nDCG", "criterion": "superiority"}]}, "nDCG"),
+        (
+            {"requirements": [{"metric": "mAP", "criterion": "superiority", "margin": 0.1}]},
+            "superiority has no margin",
+        ),
+        (
+            {"requirements": [{"metric": "mAP", "criterion": "non-inferiority", "margin": 1.5}]},
+            "margin must be in",
+        ),
+        ({"requirements": [{"metric": "mAP", "criterion": "superiority", "x": 1}]}, "'x'"),
+        ({"valid_days": 0}, "valid_days"),
+        ({"n_resamples": "many"}, "n_resamples"),
+    ],
+)
+def test_what_breaks_a_rule_is_refused(given: dict[str, object], says: str) -> None:
+    with pytest.raises(InvalidInputError, match=says):
+        Policy.from_json(given)

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from registry.domain.galleries import IdType
+from registry.domain.refs import VersionRef
+from registry.domain.versions import ModelVersion, SpaceDescription
+from registry.errors import DimensionMismatchError, InvalidInputError
+from registry.vectors import (
+    Embeddings,
+    check_ids,
+    check_no_zero_vectors,
+    check_vectors,
+    id_type,
+)
+
+SPACE = SpaceDescription(architecture={}, preprocessing={}, normalised=False, dim=3)
+VERSION = ModelVersion(
+    VersionRef("m", 1), "sha256:0", SPACE, None, None, {}, datetime(2026, 1, 1, tzinfo=UTC), "me"
+)
+GOOD = np.arange(12, dtype=np.float32).reshape(4, 3)
+
+
+def changed(place: tuple[int, int], value: float) -> Any:
+    vectors = GOOD.copy()
+    vectors[place] = value
+    return vectors
+
+
+@pytest.mark.parametrize(
+    ("vectors", "words"),
+    [
+        (GOOD.tolist(), "shape .n, dim. but got list"),
+        (GOOD[0], r"got \(3,\)"),
+        (GOOD[None], r"got \(1, 4, 3\)"),
+        (GOOD.astype(np.float64), "float32 but are float64"),
+        (GOOD.astype(np.float16), "float32 but are float16"),
+        (GOOD.astype(np.int32), "float32 but are int32"),
+        (GOOD.astype(">f4"), "float32 but are >f4"),
+        (GOOD.astype(object), "float32 but are object"),
+        (np.asfortranarray(GOOD), "contiguous"),
+        (GOOD[:, ::2], "contiguous"),
+        (GOOD[::-1], "contiguous"),
+        (changed((2, 1), np.nan), "1 of 4 vectors hold NaN or Inf, first in row 2"),
+        (changed((3, 0), -np.inf), "first in row 3"),
+    ],
+)
+def test_unclean_vectors_are_refused(vectors: Any, words: str) -> None:
+    with pytest.raises(InvalidInputError, match=words):
+        check_vectors(vectors)
+
+
+def test_clean_vectors_pass_untouched() -> None:
+    for vectors in (GOOD, GOOD[:0], changed((0, 0), 3e38), np.full((2, 3), -3e38, np.float32)):
+        vectors.flags.writeable = False
+        assert check_vectors(vectors, 3) is vectors
+
+
+def test_another_dimension_is_refused() -> None:
+    with pytest.raises(DimensionMismatchError, match="have 3 dimensions but their version has 4"):
+        check_vectors(GOOD, 4)
+    with pytest.raises(DimensionMismatchError):
+        Embeddings.numbered(GOOD, replace(VERSION, description=replace(SPACE, dim=2)))
+
+
+def test_zero_vectors_have_no_direction() -> None:
+    with pytest.raises(InvalidInputError, match="1 of 4 vectors are all zero, first in row 2"):
+        check_no_zero_vectors(np.where(np.arange(4)[:, None] == 2, 0, GOOD + 1).astype(np.float32))
+    check_no_zero_vectors(GOOD[:0])
+    check_no_zero_vectors(np.full((2, 3), 1e-30, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("ids", "words"),
+    [
+        (["a", "b"], r"shape \(2,\) but got list"),
+        (np.arange(3), r"shape \(2,\) but got \(3,\)"),
+        (np.arange(2)[:, None], r"got \(2, 1\)"),
+        (np.array([1.0, 2.0]), "all integers or all strings but are float64"),
+        (np.array([True, False]), "but are bool"),
+        (np.array(["a", 1], object), "but are object"),
+        (np.array([b"a", b"b"]), "but are"),
+        (np.array([2**63, 1], np.uint64), "64 signed bits"),
+        (np.array([7, 7]), "1 ids occur more than once in the batch, for example 7"),
+        (np.array(["x", "x"]), "for example 'x'"),
+    ],
+)
+def test_bad_ids_are_refused(ids: Any, words: str) -> None:
+    with pytest.raises(InvalidInputError, match=words):
+        check_ids(ids, 2)
+
+
+@given(st.lists(st.integers(-(2**63), 2**63 - 1), unique=True))
+def test_integers_become_int64(values: list[int]) -> None:
+    ids = check_ids(np.array(values, np.int64), len(values))
+    assert ids.dtype == np.int64
+    assert ids.tolist() == values
+    assert id_type(ids) is IdType.INT64
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0")), unique=True))
+def test_strings_become_objects(values: list[str]) -> None:
+    for array in (np.array(values, dtype=object), np.array(values, dtype=np.dtypes.StringDType())):
+        ids = check_ids(array, len(values))
+        assert ids.dtype == object
+        assert ids.tolist() == values
+        assert id_type(ids) is IdType.STRING
+
+
+def test_small_unsigned_ids_are_fine() -> None:
+    for kind in (np.uint8, np.int32, np.uint64):
+        assert check_ids(np.array([3, 1], kind), 2).dtype == np.int64
+
+
+def test_embeddings_are_checked_and_numbered() -> None:
+    numbered = Embeddings.numbered(GOOD, VERSION)
+    assert numbered.ids.tolist() == [0, 1, 2, 3]
+    assert len(numbered) == 4
+    named = Embeddings(np.array(["a", "b", "c", "d"]), GOOD, VERSION)
+    assert named.ids.dtype == object
+    with pytest.raises(InvalidInputError):
+        Embeddings(np.array([1, 1, 2, 3]), GOOD, VERSION)
+    with pytest.raises(InvalidInputError):
+        Embeddings.numbered(changed((0, 0), np.nan), VERSION)
