@@ -17,9 +17,10 @@ import numpy as np
 RESULTS = Path(__file__).parent / "results"
 
 
-def best_of(run: Callable[[], object], repeats: int) -> float:
-    """Return the least seconds of some runs: what the code costs when nothing disturbs it."""
-    return min(_seconds(run) for _ in range(repeats))
+def lowest(runs: Sequence[Callable[[], object]], repeats: int) -> list[float]:
+    """Return the least seconds of each, timed in turn: what it costs when nothing disturbs it."""
+    rounds = [[_seconds(run) for run in runs] for _ in range(repeats)]
+    return [min(times) for times in zip(*rounds, strict=True)]
 
 
 def side_by_side(

@@ -106,4 +106,4 @@ def confirm(question: str, *, is_confirmed: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise InvalidInputError(f"{question} – nobody is there to answer", hint="add --yes")
-    click.confirm(question, abort=True)
+    click.confirm(question, abort=True, err=True)  # stdout is for the result

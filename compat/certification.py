@@ -18,6 +18,7 @@ import numpy as np
 from registry.arrays import Float64Array, Int64Array, LabelArray
 from registry.domain.certificates import Control, Criterion, Finding, Verdict
 from registry.domain.policies import Policy, Requirement
+from registry.errors import InvalidInputError
 
 from .evaluation.ranking import RankingScores
 from .stats.bounds import paired_difference_bounds
@@ -39,6 +40,28 @@ class PairedScores:
     candidate: RankingScores
     clusters: LabelArray
     groups: Mapping[str, Int64Array]
+
+
+def check_policy(policy: Policy) -> None:
+    """Refuse a policy by which no bound can be computed.
+
+    Raises:
+        InvalidInputError: if it asks for too few resamples, or its seed is negative.
+    """
+    if policy.seed < 0:
+        raise InvalidInputError(f"policy: seed must be at least 0 but got {policy.seed}")
+    nothing = np.zeros(1)
+    try:
+        paired_difference_bounds(
+            nothing,
+            nothing,
+            nothing,
+            confidence_level=policy.confidence_level,
+            n_resamples=policy.n_resamples,
+            rng=np.random.default_rng(policy.seed),
+        )
+    except ValueError as error:
+        raise InvalidInputError(f"policy: {error}") from error
 
 
 def find(scores: PairedScores, policy: Policy) -> tuple[Finding, ...]:

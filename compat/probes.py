@@ -96,6 +96,19 @@ class Probe:
                     "are labelled",
                     hint="rows of vectors and of labels must belong together",
                 )
+        self._check_order()
+
+    def _check_order(self) -> None:
+        """Refuse versions whose queries carry ids in different orders."""
+        first = next(iter(self.query_vectors.items()), None)
+        if first is None:
+            return
+        for ref, embeddings in self.query_vectors.items():
+            if embeddings.ids.tolist() != first[1].ids.tolist():
+                raise InvalidInputError(
+                    f"{ref} and {first[0]} embedded the queries in different orders",
+                    hint="rows of all versions must be the same queries in the same order",
+                )
 
     def vectors_of(self, ref: VersionRef) -> Embeddings:
         """Return the queries as one version embedded them.

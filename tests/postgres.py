@@ -69,7 +69,8 @@ def running_server() -> Iterator[Server]:
     """Make a cluster, start it, and remove it at the end."""
     programs = _folder_of_programs()
     assert programs is not None
-    folder = Path(tempfile.mkdtemp(prefix="samespace-pg-"))
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
+    folder = Path(tempfile.mkdtemp(prefix="samespace-pg-", dir=memory))
     as_user: list[str] = []
     if os.getuid() == 0:
         user = _unprivileged_user()
@@ -107,7 +108,7 @@ def running_server() -> Iterator[Server]:
         yield server
     finally:
         if process is not None:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGQUIT)  # at once: nothing of it is kept
             process.wait(30)
         shutil.rmtree(folder, ignore_errors=True)
 

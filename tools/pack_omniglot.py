@@ -1,4 +1,3 @@
-
 """Pack Omniglot's background set into the file that ships with samespace.
 
     python tools/pack_omniglot.py SOURCE.npz compat/datasets/omniglot28.npz

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -94,5 +95,17 @@ def _summary(event: Event) -> str:
     }
     if "certificate" in shown:
         shown["certificate"] = short(str(shown["certificate"]))
-    facts = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in shown.items())
+    facts = ", ".join(
+        [*(f"{key.replace('_', ' ')} {value}" for key, value in shown.items()), *_waivers(payload)]
+    )
     return f"{where}: {facts}" if facts else where
+
+
+def _waivers(payload: Mapping[str, object]) -> list[str]:
+    """Return what stands in the place of a certificate: it is to be visible for ever."""
+    serving = payload.get("serving")
+    basis = serving.get("basis") if isinstance(serving, dict) else None
+    if not isinstance(basis, dict):
+        return []
+    found = [str(why) for why in basis.values() if str(why).startswith("waiver: ")]
+    return list(dict.fromkeys(found))

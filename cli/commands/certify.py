@@ -133,8 +133,14 @@ def _policy(path: Path | None) -> Policy:
     if path is None:
         return Policy()
     try:
-        return Policy.from_json(tomllib.loads(path.read_text("utf-8")))
+        given = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError as error:
         raise NotFoundError(f"there is no file {path}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidInputError(f"{path} is not TOML: {error}") from error
+    rules = given.get("requirements", [])
+    if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
+        raise InvalidInputError(
+            f"{path}: every requirement is a table", hint="write [[requirements]] above each"
+        )
+    return Policy.from_json(given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import chdir
 from pathlib import Path
 
@@ -27,6 +28,8 @@ def demo(directory: Path, again: bool) -> int:
     from cli.demo.shell import Shell
     from cli.demo.story import tell
 
+    for name in ("SAMESPACE_REGISTRY", "SAMESPACE_STORAGE"):
+        os.environ.pop(name, None)  # the demo has a registry of its own
     _make_room(directory, again=again)
     with chdir(directory):
         tell(Shell())

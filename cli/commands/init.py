@@ -22,8 +22,9 @@ def init(session: Session) -> int:
 
     with Registry.create(session.where, storage=session.storage) as made:
         storage = str(made.storage)
+        where = made.name if "://" in session.where else session.where
     return session.output.result(
-        {"registry": session.where, "storage": storage},
-        f"made a registry in {session.where}",
+        {"registry": where, "storage": storage},
+        f"made a registry in {where}",
         "next: samespace train CONFIG, or samespace model register NAME …",
     )

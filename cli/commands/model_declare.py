@@ -27,14 +27,22 @@ def declare(
       samespace model declare products@2 products@1 --dims 128
     """
     from registry import Contract, ContractKind
+    from registry.errors import ConflictError
 
     with session.open() as registry:
         query, gallery = registry.models.get(query_version), registry.models.get(gallery_version)
         compared = dims if dims is not None else min(query.dim, gallery.dim)
         contract = Contract(ContractKind.PREFIX, compared)
-        registry.models.declare_contract(query.ref, gallery.ref, contract)
-        if not one_way:
-            registry.models.declare_contract(gallery.ref, query.ref, contract)
+        pairs = [(query.ref, gallery.ref)] + ([] if one_way else [(gallery.ref, query.ref)])
+        for a, b in pairs:
+            known = registry.models.contract(a, b)
+            if known is not None:
+                raise ConflictError(
+                    f"{a} is compared with {b} already, by the {known}",
+                    hint="a contract is never changed: certificates rest on it",
+                )
+        for a, b in pairs:
+            registry.models.declare_contract(a, b, contract)
     return session.output.result(
         {
             "query_version": str(query.ref),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli.options import Session, pass_session, session_options
 from cli.output import short, table
+
+if TYPE_CHECKING:
+    from registry.service.certificates import CertificateState
+    from registry.service.views import GalleryState
 
 
 @click.command()
@@ -20,52 +24,50 @@ def status(session: Session, gallery: str | None) -> int:
         names = [gallery] if gallery else [g.name for g in registry.galleries.list()]
         states = [registry.galleries.state(name) for name in names]
         certificates = [c for name in names for c in registry.certificates.of_gallery(name)]
-    data = [
-        {
-            "gallery": s.gallery.name,
-            "query_version": str(s.query_version.ref),
-            "write_versions": [f"{s.gallery.model}@{n}" for n in s.serving.write_versions],
-            "items": {
-                str(v): sum(x.n_items for x in s.gallery.segments if x.version == v)
-                for v in s.gallery.versions()
-            },
-            "excluded": [f"{s.gallery.model}@{n}" for n in s.serving.excluded],
-        }
-        for s in states
-    ]
-    claims = [
-        {
-            "digest": c.certificate.digest,
-            "gallery": c.certificate.gallery,
-            "query_version": str(c.certificate.query_version),
-            "gallery_version": str(c.certificate.gallery_version),
-            "verdict": c.certificate.verdict.value,
-            "state": c.staleness or "live",
-            "expires_at": c.certificate.expires_at.isoformat(),
-        }
-        for c in certificates
-    ]
+    served = [_served(state) for state in states]
+    claims = [_claim(found) for found in certificates]
     rows = [
         (
             d["gallery"],
             d["query_version"],
-            ", ".join(f"{s.gallery.model}@{n}" for n in s.serving.write_versions),
-            ", ".join(f"{s_n} of {v}" for v, s_n in _items(d)) or "nothing",
+            ", ".join(d["write_versions"]),
+            ", ".join(f"{n} of {v}" for v, n in d["items"].items()) or "nothing",
+            ", ".join(d["excluded"]),
         )
-        for d, s in zip(data, states, strict=True)
+        for d in served
     ]
+    held = ("gallery", "queried by", "written by", "holds", "hidden")
     columns = ("certificate", "gallery", "queries of", "on vectors of", "verdict", "state")
+    shown = [(short(str(c["digest"])), *list(c.values())[1:6]) for c in claims]
     return session.output.result(
-        {"galleries": data, "certificates": claims},
-        table("", ("gallery", "queried by", "written by", "holds"), rows)
-        if rows
-        else "there is no gallery yet",
-        table("", columns, [(short(str(c["digest"])), *list(c.values())[1:6]) for c in claims])
-        if claims
-        else "",
+        {"galleries": served, "certificates": claims},
+        table("", held, rows) if rows else "there is no gallery yet",
+        table("", columns, shown) if shown else "",
     )
 
 
-def _items(row: Mapping[str, object]) -> list[tuple[str, int]]:
-    items = row["items"]
-    return list(items.items()) if isinstance(items, dict) else []
+def _served(state: GalleryState) -> dict[str, Any]:
+    gallery, serving = state.gallery, state.serving
+    return {
+        "gallery": gallery.name,
+        "query_version": str(state.query_version.ref),
+        "write_versions": [f"{gallery.model}@{n}" for n in serving.write_versions],
+        "items": {
+            str(v): sum(s.n_items for s in gallery.segments if s.version == v)
+            for v in gallery.versions()
+        },
+        "excluded": [f"{gallery.model}@{n}" for n in serving.excluded],
+    }
+
+
+def _claim(found: CertificateState) -> dict[str, str]:
+    certificate = found.certificate
+    return {
+        "digest": certificate.digest,
+        "gallery": certificate.gallery,
+        "query_version": str(certificate.query_version),
+        "gallery_version": str(certificate.gallery_version),
+        "verdict": certificate.verdict.value,
+        "state": found.staleness or "live",
+        "expires_at": certificate.expires_at.isoformat(),
+    }

@@ -10,17 +10,19 @@ from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 
+from compat.certification import check_policy
 from compat.evaluation.ranking import RankingScores
 from compat.evidence import write_evidence
 from compat.probes import ALL, Probe
 from registry.domain.canonical import Json
 from registry.domain.certificates import Certificate
+from registry.domain.liveness import describe_index
 from registry.domain.policies import Policy
 from registry.domain.refs import VersionRef
 from registry.errors import InvalidInputError
 from registry.service import Registry
 
-from .measuring import Bench, Measured, measure
+from .measuring import Bench, Measured, check_pair, measure
 from .pairs import Study
 
 MATRIX_METRICS = ("mAP", "hit@1", "hit@5", "recall@10")
@@ -69,10 +71,12 @@ def certify(
 
     Raises:
         UndeclaredComparisonError: if nobody declared how a pair is compared.
-        InvalidInputError: if the probe lacks vectors or labels.
+        InvalidInputError: if the probe lacks vectors or labels, or the policy cannot be followed.
         SpaceMismatchError: if the probe's vectors are of another space than they say.
     """
-    bench = Bench(registry, gallery, probe, policy or Policy())
+    rules = policy or Policy()
+    check_policy(rules)
+    bench = Bench(registry, gallery, probe, rules)
     new = registry.models.get(candidate)
     held = [ref for ref in registry.galleries.get(gallery).versions() if ref != new.ref]
     if not held:
@@ -80,13 +84,11 @@ def certify(
             f"gallery {gallery!r} holds no vectors of another version than {new.ref}",
             hint="there is nothing to certify: promote it",
         )
-    made: list[Certification] = []
     for ref in held:
-        measured = measure(bench, registry.models.get(ref), new)
-        made.append(_issue(bench, measured, measured.forward, dry_run=dry_run))
-        if measured.back is not None:
-            made.append(_issue(bench, measured, measured.back, dry_run=dry_run))
-    return tuple(sorted(made, key=lambda c: c.is_rollback))
+        check_pair(bench, registry.models.get(ref), new)
+    found = [measure(bench, registry.models.get(ref), new) for ref in held]
+    studies = [(m, m.forward) for m in found] + [(m, m.back) for m in found if m.back is not None]
+    return tuple(_issue(bench, m, study, dry_run=dry_run) for m, study in studies)
 
 
 def _issue(bench: Bench, measured: Measured, study: Study, *, dry_run: bool) -> Certification:
@@ -125,6 +127,7 @@ def _certificate(
         issued_at=now,
         expires_at=now + timedelta(days=bench.policy.valid_days),
         issued_by=bench.registry.actor,
+        index=describe_index(bench.registry.galleries.get(bench.gallery), pair.gallery_version),
     )
 
 
@@ -147,6 +150,7 @@ def _limits(bench: Bench, measured: Measured) -> tuple[str, ...]:
         "The bounds speak of other queries of the same population on this gallery.",
         "Each version is one training run; variation over seeds was not measured.",
         "Scores and thresholds were not certified, only rankings.",
+        "That rows of query vectors and of labels belong together was taken on trust.",
         f"Metrics are of exact search; 'served search' is hit@1 of {spec.backend} {spec.factory}.",
     ]
     if measured.back is None:

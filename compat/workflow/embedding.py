@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from compat.backbones.own import build_own, import_factory
-from compat.embedding import embed
+from compat.embedding import Inputs, embed
 from compat.encoder_files import check_canaries, load_encoder
 from compat.encoders import Encoder
 from registry.arrays import LabelArray
@@ -36,9 +38,9 @@ def read_inputs(path: Path) -> tuple[NDArray[Any], LabelArray | None]:
     if not path.is_file():
         raise NotFoundError(f"there is no file {path}")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.lib.npyio.NpzFile(stream, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files if name in ("inputs", "ids")}
-    except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise CorruptFileError(f"{path} is not an .npz file of plain arrays: {error}") from error
     if "inputs" not in arrays:
         raise InvalidInputError(f"{path} has no array 'inputs'", hint="numpy.savez(…, inputs=…)")
@@ -107,14 +109,24 @@ def embed_inputs(
             on_batch(now - done)
         done = now
 
-    try:
+    with refusing_misfits(f"{version.ref} cannot embed", inputs):
         return embed(encoder, inputs, named, version, progress=report)
+
+
+@contextmanager
+def refusing_misfits(what: str, inputs: Inputs) -> Iterator[None]:
+    """Turn what a network says of inputs that it cannot take into one clear line.
+
+    Raises:
+        InvalidInputError: if it refuses them.
+    """
+    try:
+        yield
     except (RuntimeError, TypeError, IndexError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise InvalidInputError(
-            f"{version.ref} cannot embed inputs of {inputs.dtype} and shape {inputs.shape}: "
-            f"{reason}",
-            hint="give raw data as it was trained on",
+            f"{what} inputs of {inputs.dtype} and shape {tuple(inputs.shape)}: {reason}",
+            hint="give raw data of the shape and type that the network is made for",
         ) from error
 
 

@@ -71,9 +71,8 @@ def measure(bench: Bench, old: ModelVersion, new: ModelVersion) -> Measured:
         SpaceMismatchError: if the probe's vectors are of another space than they say.
         InvalidInputError: if the probe lacks vectors or labels.
     """
+    check_pair(bench, old, new)
     contract = _contract(bench, new, old)
-    for version in (old, new):
-        _check_space(bench.probe.vectors_of(version.ref).version, version)
     state = bench.registry.galleries.state(bench.gallery)
     readers = bench.registry.galleries.readers(bench.gallery, old.ref)
     items = _stored_items(readers, bench)
@@ -97,6 +96,17 @@ def measure(bench: Bench, old: ModelVersion, new: ModelVersion) -> Measured:
     if bench.probe.reembedded is not None:
         _measure_back(bench, old, new, items, measured)
     return measured
+
+
+def check_pair(bench: Bench, old: ModelVersion, new: ModelVersion) -> None:
+    """Refuse a pair that cannot be measured, before anything is.
+
+    Raises:
+        UndeclaredComparisonError, SpaceMismatchError, InvalidInputError: as `measure`.
+    """
+    _contract(bench, new, old)
+    for version in (old, new):
+        _check_space(bench.probe.vectors_of(version.ref).version, version)
 
 
 def _measure_back(

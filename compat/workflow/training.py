@@ -26,7 +26,7 @@ from registry.domain.versions import ModelVersion
 from registry.errors import InvalidInputError
 from registry.service import Parent, Registration, Registry
 
-from .embedding import load_version
+from .embedding import load_version, refusing_misfits
 
 N_CANARIES = 8
 
@@ -70,6 +70,8 @@ def plan_training(
     """
     data = read_training_data(config.data.train)
     encoder = encoder_from_config(config, directory=directory)
+    with refusing_misfits(f"backbone {config.model.backbone!r} cannot take", data.inputs):
+        embed_array(encoder, data.inputs[:1])
     old = old_encoder = features = None
     if config.objective.against is not None:
         old = registry.models.get(config.objective.against)
@@ -82,7 +84,8 @@ def plan_training(
         own = config.model.backbone if is_own(config.model.backbone) else None
         factory = (old_factory or own) if needs_factory else None
         old_encoder = load_version(registry, old, factory=factory)
-        features = torch.from_numpy(embed_array(old_encoder, data.inputs))
+        with refusing_misfits(f"{old.ref} cannot embed", data.inputs):
+            features = torch.from_numpy(embed_array(old_encoder, data.inputs))
     objective = objective_from_config(config, data, dim=encoder.dim, old_features=features)
     return TrainingPlan(config, data, encoder, objective, old, old_encoder)
 

@@ -30,7 +30,26 @@ from ..errors import (
     StorageError,
 )
 
+__all__ = [
+    "URL",
+    "Connection",
+    "Engine",
+    "Watch",
+    "make_engine",
+    "mapped_errors",
+    "name_of",
+    "parse_url",
+    "read",
+    "to_moment",
+    "to_text",
+    "write",
+]
+
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON")
+_STORAGE_HINTS = {
+    "sqlite": "is the disk full or read-only, or the folder somebody else's? nothing was changed",
+    "postgresql": "is the server running, and is the URL right?",
+}
 _SOMEONE_ELSE = ("locked", "deadlock", "could not serialize")
 
 
@@ -169,7 +188,8 @@ def mapped_errors(engine: Engine) -> Iterator[None]:
         reason = _reason(error)
         if any(word in reason for word in _SOMEONE_ELSE):
             raise ConflictError(f"{name} is locked by another process", hint="try again") from error
-        raise StorageError(f"{name}: {reason}") from error
+        hint = _STORAGE_HINTS.get(engine.dialect.name)
+        raise StorageError(f"{name}: {reason}", hint=hint) from error
     except DataError as error:
         raise InvalidInputError(f"{name} cannot keep a value: {_reason(error)}") from error
     except DBAPIError as error:

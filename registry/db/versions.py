@@ -98,11 +98,18 @@ def get_version(connection: Connection, ref: VersionRef) -> ModelVersion:
 
 
 def version_id(connection: Connection, ref: VersionRef) -> int:
-    """Return the key of a version that exists."""
-    get_version(connection, ref)
+    """Return the key of a version.
+
+    Raises:
+        NotFoundError: if the line or the number does not exist.
+    """
     query = select(model_versions.c.id).join(models)
     query = query.where(models.c.name == ref.model, model_versions.c.number == ref.number)
-    return int(connection.execute(query).scalar_one())
+    found = connection.execute(query).scalar()
+    if found is None:
+        known = [str(version.ref) for version in all_versions(connection, ref.model)]
+        raise NotFoundError.among("model version", str(ref), known)
+    return int(found)
 
 
 def _version(row: Row[Any]) -> ModelVersion:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -115,6 +115,8 @@ class Certificate:
         issued_at: when, in UTC.
         expires_at: until when, in UTC.
         issued_by: by whom.
+        index: the index that served when it was measured: back end, factory, options and the
+            digests of the sealed segments' files.
     """
 
     gallery: str
@@ -139,6 +141,7 @@ class Certificate:
     issued_at: datetime
     expires_at: datetime
     issued_by: str
+    index: Mapping[str, Json] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -189,6 +192,7 @@ class Certificate:
             "issued_at": self.issued_at.isoformat(),
             "expires_at": self.expires_at.isoformat(),
             "issued_by": self.issued_by,
+            "index": dict(self.index),
         }
 
     @classmethod

@@ -90,10 +90,10 @@ class Policy:
             raise InvalidInputError(
                 f"confidence_level must be in [0.5, 1) but got {self.confidence_level}"
             )
-        if self.valid_days < 1 or self.growth < 1 or self.control_margin < 0:
-            raise InvalidInputError(
-                "valid_days and growth must be at least 1 and control_margin at least 0"
-            )
+        if not 1 <= self.valid_days <= 3650:
+            raise InvalidInputError(f"valid_days must be in [1, 3650] but got {self.valid_days}")
+        if not (1 <= self.growth <= 1e6 and 0 <= self.control_margin < 1):
+            raise InvalidInputError("growth must be in [1, 1e6] and control_margin in [0, 1)")
 
     def _check_types(self) -> None:
         numbers = ("confidence_level", "control_margin", "growth")

@@ -78,12 +78,14 @@ def fold_serving(events: Iterable[Event], gallery: str) -> tuple[Serving, ...]:
 def fold_aliases(events: Iterable[Event]) -> dict[str, int]:
     """Return the aliases of a model line: ``champion`` and, if there was one, ``previous``.
 
-    The champion is the version that the last creation, promotion or rollback put in charge of
-    queries, in whichever gallery; the previous one is the champion before it.
+    The champion is the version that the last promotion or rollback put in charge of queries, in
+    whichever gallery; before any, it is the one that the first gallery was made with. The previous
+    one is the champion before it.
     """
     aliases: dict[str, int] = {}
     for event in events:
-        if "serving" in event.payload:
+        is_first = event.kind is not EventKind.GALLERY_CREATED or CHAMPION not in aliases
+        if "serving" in event.payload and is_first:
             serving = cast("Mapping[str, Json]", event.payload["serving"])
             number = cast("int", serving["query_version"])
             if CHAMPION in aliases and aliases[CHAMPION] != number:

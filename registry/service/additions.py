@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import Connection
 
 from ..arrays import Float32Array, LabelArray
 from ..db import galleries
+from ..db.session import Connection
 from ..domain.canonical import Json
 from ..domain.events import EventKind, gallery_stream
 from ..domain.galleries import Metric, Part, Segment, SegmentState, StoredFile

@@ -6,10 +6,8 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection
-
-from ..db import certificates, galleries, versions
-from ..db.session import read
+from ..db import certificates, events, galleries, versions
+from ..db.session import Connection, read
 from ..domain.canonical import Json
 from ..domain.certificates import Certificate
 from ..domain.contracts import Contract
@@ -104,7 +102,7 @@ def staleness(
         query_version=pair[0],
         gallery_version=pair[1],
         contract=versions.get_contract(connection, *pair),
-        n_items=sum(s.n_items for s in state.gallery.segments if s.version == pair[1].ref),
+        gallery=state.gallery,
         now=now,
     )
 
@@ -118,21 +116,25 @@ def find_live(
 ) -> tuple[Certificate | None, str]:
     """Return the newest certificate that lets one version search another's vectors.
 
-    A newer certificate of the pair speaks for it: an old COMPATIBLE one does not outlive a later
-    refusal.
+    What was recorded last speaks for the pair: an old COMPATIBLE one does not outlive a later
+    refusal. Only certificates that the chain of events names count, so one that was slipped into
+    the table proves nothing.
 
     Returns:
         The certificate, or None with the reason why there is none.
     """
-    of_pair = [
-        found
-        for found in certificates.of_gallery(connection, state.gallery.name)
-        if (found.query_version, found.gallery_version) == (query, gallery_version)
+    pair = {"query_version": query.number, "gallery_version": gallery_version.number}
+    recorded = [
+        event.payload
+        for event in events.in_stream(connection, model_stream(query.model))
+        if event.kind is EventKind.CERTIFICATE_RECORDED
+        and event.payload.items() >= {"gallery": state.gallery.name, **pair}.items()
     ]
-    if not of_pair:
+    if not recorded:
         return None, "it was never certified"
-    why = staleness(connection, state, of_pair[-1], now)
-    return (of_pair[-1], "") if why is None else (None, why)
+    found = certificates.get_certificate(connection, str(recorded[-1]["certificate"]))
+    why = staleness(connection, state, found, now)
+    return (found, "") if why is None else (None, why)
 
 
 def _check_line(model: str, certificate: Certificate) -> None:

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine
-
 from ..db import events, versions
-from ..db.session import Watch, write
+from ..db.session import Connection, Engine, Watch, write
 from ..domain.canonical import Json
 from ..domain.events import Event, EventKind, model_stream
 from ..domain.galleries import StoredFile

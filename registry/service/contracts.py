@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection
-
 from ..db import versions
+from ..db.session import Connection
 from ..domain.canonical import Json
 from ..domain.contracts import Contract, ContractKind
 from ..domain.events import EventKind, model_stream

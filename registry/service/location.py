@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import URL, Engine
-
-from ..db.session import make_engine, parse_url
+from ..db.session import URL, Engine, make_engine, parse_url
 from ..errors import InvalidInputError, NotARegistryError
 
 DATABASE = "samespace.db"

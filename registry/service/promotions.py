@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection
-
 from ..db import events, galleries, versions
-from ..db.session import read, write
+from ..db.session import Connection, read, write
 from ..domain.canonical import Json
 from ..domain.events import Event, EventKind, model_stream
 from ..domain.promotions import SAME_SPACE, Serving, fold_serving
@@ -92,9 +90,11 @@ class Promotions:
         target = self._models.get(ref)
         if target.artifact_path is not None:
             self._models.artifact_directory(target)
+        with read(self._context.engine) as connection:
+            seen = read_state(connection, gallery).query_version.ref
         with write(self._context.engine) as connection:
             state = self._locked_state(connection, gallery)
-            _check_expected(connection, state, chosen.expect)
+            _check_expected(connection, state, chosen.expect or seen)
             if target.ref.model != state.gallery.model:
                 raise InvalidInputError(
                     f"gallery {gallery!r} is embedded by {state.gallery.model!r}, "

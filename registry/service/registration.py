@@ -9,11 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sqlalchemy import Connection
-
 from ..artifacts import CANARIES, DESCRIPTION, WEIGHTS, digest_artifact
 from ..db import versions
-from ..db.session import write
+from ..db.session import Connection, write
 from ..domain.canonical import Json
 from ..domain.contracts import Contract
 from ..domain.events import EventKind, model_stream

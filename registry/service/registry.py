@@ -11,10 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy import Connection
-
 from ..db import events, schema, versions
-from ..db.session import Watch, make_engine, name_of, read
+from ..db.session import Connection, Watch, make_engine, name_of, read
 from ..domain.canonical import Json
 from ..domain.contracts import Contract
 from ..domain.events import Event, find_break
@@ -143,6 +141,11 @@ class Registry:
     def storage(self) -> Path:
         """The folder under which all files lie."""
         return self._context.storage
+
+    @property
+    def name(self) -> str:
+        """The database's URL, without its password."""
+        return name_of(self._context.engine.url)
 
     @property
     def actor(self) -> str:

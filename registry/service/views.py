@@ -6,10 +6,8 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from threading import Lock
 
-from sqlalchemy import Connection
-
 from ..db import events, galleries, versions
-from ..db.session import read
+from ..db.session import Connection, read
 from ..domain.events import gallery_stream, model_stream
 from ..domain.galleries import Gallery, Segment
 from ..domain.promotions import Serving, fold_serving

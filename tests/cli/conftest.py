@@ -15,9 +15,7 @@ from tests.cli.worlds import CERTIFY, Outcome, Run, fill_shop, write_files
 
 
 @pytest.fixture
-def cli(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Run:
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs one command line in an empty folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SAMESPACE_REGISTRY", raising=False)

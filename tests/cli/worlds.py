@@ -20,8 +20,9 @@ OLD_DIM, NEW_DIM = 64, 96
 N_CLASSES, ITEMS_EACH, QUERIES_EACH = 60, 4, 2
 N_ITEMS, N_QUERIES = N_CLASSES * ITEMS_EACH, N_CLASSES * QUERIES_EACH
 IDS = [f"sku-{i:04d}" for i in range(N_ITEMS)]
+SIZES = (N_CLASSES, ITEMS_EACH, QUERIES_EACH)
 POLICY = """
-n_resamples = 2000
+n_resamples = 400
 
 [[requirements]]
 metric = "mAP"
@@ -78,23 +79,28 @@ def float32(array: Any) -> Float32Array:
     return np.ascontiguousarray(array, dtype=np.float32)
 
 
-def write_files(folder: Path, rng: np.random.Generator, n_classes: int = N_CLASSES) -> None:
+def write_files(
+    folder: Path, rng: np.random.Generator, sizes: tuple[int, int, int] = SIZES
+) -> None:
     """Write what `docs/how-to/your-own-vectors.md` asks for; the new model is the less noisy."""
-    item_classes = np.repeat(np.arange(n_classes), ITEMS_EACH)
-    query_classes = np.repeat(np.arange(n_classes), QUERIES_EACH)
-    centres = rng.normal(size=(n_classes, OLD_DIM)) * np.linspace(2, 0.3, OLD_DIM)
+    n_classes, items_each, queries_each = sizes
+    item_classes = np.repeat(np.arange(n_classes), items_each)
+    query_classes = np.repeat(np.arange(n_classes), queries_each)
+    ids = [f"sku-{i:04d}" for i in range(len(item_classes))]
+    spectrum = np.linspace(2, 0.3, OLD_DIM) ** 2  # directions that a model uses more and less
+    centres = rng.normal(size=(n_classes, OLD_DIM)) * spectrum
 
     def seen(classes: Any, noise: float, more: int = 0) -> Float32Array:
-        cut = centres[classes] + noise * rng.normal(size=(len(classes), OLD_DIM))
+        cut = centres[classes] + noise * spectrum * rng.normal(size=(len(classes), OLD_DIM))
         return float32(np.hstack([cut, rng.normal(size=(len(classes), more))]))
 
-    np.save(folder / "items.npy", seen(item_classes, 1.4))
-    np.save(folder / "queries_old.npy", seen(query_classes, 2.0))
-    np.save(folder / "queries_new.npy", seen(query_classes, 0.8, NEW_DIM - OLD_DIM))
-    np.save(folder / "items_new.npy", seen(item_classes, 0.8, NEW_DIM - OLD_DIM))
+    np.save(folder / "items.npy", seen(item_classes, 1.0))
+    np.save(folder / "queries_old.npy", seen(query_classes, 1.6))
+    np.save(folder / "queries_new.npy", seen(query_classes, 0.5, NEW_DIM - OLD_DIM))
+    np.save(folder / "items_new.npy", seen(item_classes, 0.5, NEW_DIM - OLD_DIM))
     np.save(folder / "queries_random.npy", float32(rng.normal(size=(len(query_classes), NEW_DIM))))
-    (folder / "item_ids.txt").write_text("\n".join(IDS[: len(item_classes)]) + "\n")
-    rows = [f"{i},class-{c}" for i, c in zip(IDS, item_classes, strict=False)]
+    (folder / "item_ids.txt").write_text("\n".join(ids) + "\n")
+    rows = [f"{i},class-{c}" for i, c in zip(ids, item_classes, strict=True)]
     (folder / "item_labels.csv").write_text("\n".join(["id,label", *rows]) + "\n")
     labels = [f"class-{c}" for c in query_classes]
     (folder / "query_labels.csv").write_text("\n".join(["label", *labels]) + "\n")

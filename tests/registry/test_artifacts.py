@@ -144,3 +144,29 @@ def test_unknown_keys_are_refused(folder: Path) -> None:
     (folder / DESCRIPTION).write_text(json.dumps(value | {"pooling": "mean"}))
     with pytest.raises(InvalidInputError, match="pooling"):
         read_description(folder / DESCRIPTION)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        [],
+        {"a": 1},
+        {"a": {"dtype": "F32", "shape": [1]}},
+        {"a": {"dtype": "F32", "shape": [1], "data_offsets": [4, 0]}},
+        {"a": {"dtype": "F32", "shape": [1], "data_offsets": [-4, 0]}},
+        {"a": {"dtype": "F32", "shape": [3], "data_offsets": [0, 4]}},
+        {"a": {"dtype": "X99", "shape": [1], "data_offsets": [0, 4]}},
+    ],
+)
+def test_a_header_that_does_not_fit_is_refused(folder: Path, header: object) -> None:
+    text = json.dumps(header).encode()
+    (folder / WEIGHTS).write_bytes(struct.pack("<Q", len(text)) + text + bytes(4))
+    with pytest.raises(CorruptFileError):
+        read_artifact(folder)
+
+
+@pytest.mark.parametrize("text", ["[]", "3", "null", '{"format": 1}', "{"])
+def test_a_description_that_is_none_is_refused(folder: Path, text: str) -> None:
+    (folder / DESCRIPTION).write_text(text)
+    with pytest.raises((CorruptFileError, InvalidInputError)):
+        read_artifact(folder)

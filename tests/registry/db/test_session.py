@@ -20,6 +20,7 @@ from registry.errors import (
     SamespaceError,
     StorageError,
 )
+from tests.registry.db.counting import count_up
 
 SECRET = "corr3ct-h0rse"  # noqa: S105 -- nobody's
 
@@ -30,18 +31,6 @@ def counter(blank: Engine) -> Engine:
         connection.exec_driver_sql("CREATE TABLE counter (value INTEGER)")
         connection.exec_driver_sql("INSERT INTO counter VALUES (0)")
     return blank
-
-
-def count_up(url: str, times: int) -> None:
-    """Read, then write what was read plus one: the driver's own defaults lose updates so."""
-    engine = make_engine(url)
-    query = "SELECT value FROM counter"
-    query += " FOR UPDATE" if engine.dialect.name == "postgresql" else ""
-    for _ in range(times):
-        with write(engine) as connection:
-            value = connection.exec_driver_sql(query).scalar_one()
-            connection.execute(text("UPDATE counter SET value = :v"), {"v": value + 1})
-    engine.dispose()
 
 
 def test_four_processes_lose_no_update(counter: Engine) -> None:

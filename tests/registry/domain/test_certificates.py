@@ -5,6 +5,15 @@ import pytest
 
 from registry.domain.certificates import Certificate, Control, Criterion, Finding, Verdict
 from registry.domain.contracts import Contract, ContractKind
+from registry.domain.galleries import (
+    Gallery,
+    IndexSpec,
+    Metric,
+    Part,
+    Segment,
+    SegmentState,
+    StoredFile,
+)
 from registry.domain.liveness import find_staleness
 from registry.domain.policies import Policy
 from registry.domain.refs import VersionRef
@@ -60,6 +69,12 @@ def version(number: int) -> ModelVersion:
     return ModelVersion(ref, f"declared:{number}", description, None, None, {}, NOW, "tester")
 
 
+def gallery(n_items: int) -> Gallery:
+    part = Part(1, StoredFile("p", "d", 1), n_items)
+    segment = Segment(1, VersionRef("products", 1), SegmentState.OPEN, (part,), None)
+    return Gallery("shop", "products", Metric.COSINE, None, IndexSpec(), NOW, (segment,))
+
+
 def test_a_certificate_is_read_back_and_keeps_its_digest() -> None:
     made = certificate()
     again = Certificate.from_json(made.to_json())
@@ -86,8 +101,8 @@ def test_the_statement_names_who_what_and_how_sure() -> None:
         ({"now": NOW + timedelta(days=90)}, "expired"),
         ({"contract": Contract(ContractKind.PREFIX, 7)}, "contract"),
         ({"contract": None}, "contract"),
-        ({"n_items": 110}, None),
-        ({"n_items": 111}, "grew from 100 to 111"),
+        ({"gallery": gallery(110)}, None),
+        ({"gallery": gallery(111)}, "grew from 100 to 111"),
         ({"query_version": replace(version(2), fingerprint="declared:x")}, "fingerprint of"),
         ({"gallery_version": replace(version(1), fingerprint="declared:x")}, "fingerprint of"),
     ],
@@ -99,7 +114,7 @@ def test_a_certificate_is_stale_once_an_input_changed(
         "query_version": version(2),
         "gallery_version": version(1),
         "contract": CONTRACT,
-        "n_items": 100,
+        "gallery": gallery(100),
         "now": NOW,
     }
     found = find_staleness(certificate(), **(present | given))  # type: ignore[arg-type]  # a table
@@ -113,8 +128,22 @@ def test_only_a_compatible_one_lives() -> None:
         query_version=version(2),
         gallery_version=version(1),
         contract=CONTRACT,
-        n_items=100,
+        gallery=gallery(100),
         now=NOW,
     )
     assert found is not None
     assert "INCONCLUSIVE" in found
+
+
+def test_an_approximate_index_that_was_built_afterwards_makes_it_stale() -> None:
+    made = certificate()
+    segment = replace(gallery(100).segments[0], index=StoredFile("i", "new", 1))
+    held = replace(gallery(100), index=IndexSpec(factory="HNSW32,Flat"), segments=(segment,))
+    present = {"query_version": version(2), "gallery_version": version(1), "contract": CONTRACT}
+    found = find_staleness(made, gallery=held, now=NOW, **present)  # type: ignore[arg-type]  # a table
+    assert found is not None
+    assert "approximate index" in found
+    measured = replace(made, index={"digests": ["new"]})
+    assert find_staleness(measured, gallery=held, now=NOW, **present) is None  # type: ignore[arg-type]  # a table
+    exact = replace(held, index=IndexSpec(factory="Flat"))
+    assert find_staleness(made, gallery=exact, now=NOW, **present) is None  # type: ignore[arg-type]  # a table

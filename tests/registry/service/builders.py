@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from safetensors.numpy import save_file
 
 from registry import (
@@ -26,6 +27,9 @@ from registry.arrays import Float32Array
 from registry.artifacts import WEIGHTS, write_description
 from registry.domain.certificates import Certificate, Control, Criterion, Finding, Verdict
 from registry.domain.policies import Policy
+
+# for a test that does not depend on the database
+on_sqlite = pytest.mark.parametrize("site", ["sqlite"], indirect=True)
 
 EVIDENCE = b"per-query numbers, as far as these tests care"
 

@@ -9,8 +9,15 @@ from pathlib import Path
 import pytest
 
 from registry import ModelVersion, Registry
+from registry.galleries.threads import set_index_threads
 from tests.conftest import Clock, declared
-from tests.registry.service.builders import Site, embedded
+from tests.registry.service.builders import Site, compatible, embedded
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Searches this small only wait for each other's threads."""
+    set_index_threads(1)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
@@ -41,8 +48,6 @@ def shop(registry: Registry, v1: ModelVersion) -> str:
 @pytest.fixture
 def v2(registry: Registry, v1: ModelVersion) -> ModelVersion:
     """A version whose first 8 of 12 dimensions are version 1's."""
-    from tests.registry.service.builders import compatible
-
     return compatible(registry, "two", v1, dim=12)
 
 

@@ -25,7 +25,7 @@ from registry.errors import (
 from registry.galleries import storage
 from registry.service import additions, sealing
 from tests.conftest import declared
-from tests.registry.service.builders import Site, asked, embedded, found_ids, vectors_of
+from tests.registry.service.builders import Site, asked, embedded, found_ids, on_sqlite, vectors_of
 
 
 def files_of(registry: Registry) -> set[str]:
@@ -304,7 +304,8 @@ def spread(rng: np.random.Generator, n: int, turn: np.ndarray[Any, Any]) -> np.n
     return np.ascontiguousarray((rng.normal(size=(n, 64)) * scale @ turn).astype(np.float32))
 
 
-@pytest.mark.parametrize("batch", [300, 40])
+@pytest.mark.parametrize("batch", [300, 100])
+@on_sqlite
 def test_a_batch_of_another_model_of_the_same_dimension_is_noticed(
     registry: Registry, rng: np.random.Generator, batch: int
 ) -> None:
@@ -358,6 +359,7 @@ def test_sealing_an_empty_gallery_is_refused(registry: Registry, v1: ModelVersio
             step("empty")
 
 
+@on_sqlite
 def test_an_index_that_cannot_be_built_leaves_the_segment_open(
     registry: Registry, v1: ModelVersion
 ) -> None:
@@ -437,6 +439,7 @@ def test_everything_may_be_deleted(registry: Registry, shop: str, v1: ModelVersi
     assert found_ids(registry, shop, v1) == {5}
 
 
+@on_sqlite
 def test_bad_ids_to_delete_are_refused(registry: Registry, shop: str) -> None:
     bad: list[Any] = [np.array([1.0]), np.array([1, 1]), np.array([[1]]), [1], np.array([True])]
     for ids in bad:
@@ -615,6 +618,7 @@ def remove(path: Path) -> None:
 
 @pytest.mark.parametrize("which", ["part", "index"])
 @pytest.mark.parametrize("harm", [change, truncate, remove])
+@on_sqlite
 def test_a_harmed_file_is_noticed_before_it_is_read(
     registry: Registry,
     shop: str,
@@ -641,6 +645,7 @@ def test_a_harmed_file_is_noticed_before_it_is_read(
         assert other.galleries.get(shop).n_items == 20
 
 
+@on_sqlite
 def test_a_file_under_another_digest_is_never_parsed(
     registry: Registry, shop: str, v1: ModelVersion, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,7 +20,7 @@ from registry.errors import (
     StorageError,
 )
 from tests.conftest import declared
-from tests.registry.service.builders import Site, asked, certify, embedded, found_ids
+from tests.registry.service.builders import Site, asked, certify, embedded, found_ids, on_sqlite
 
 # --- opening and creating
 
@@ -171,6 +171,7 @@ def test_an_event_that_cannot_be_read_stops_what_rests_on_it_in_one_line(
 
 
 @pytest.mark.parametrize("hours", [-7, 0, 5])
+@on_sqlite
 def test_a_clock_of_another_time_zone_breaks_no_chain(site: Site, hours: int) -> None:
     zone = timezone(timedelta(hours=hours))
     with site.open(clock=lambda: datetime(2026, 5, 3, 12, tzinfo=zone)) as opened:
@@ -206,6 +207,7 @@ STEPS: dict[str, Callable[[Registry, ModelVersion], object]] = {
         ("pathlib.Path.rename", full_disk, "free some space"),
     ],
 )
+@on_sqlite
 def test_a_disk_that_refuses_changes_nothing(  # noqa: PLR0917
     registry: Registry,
     shop: str,

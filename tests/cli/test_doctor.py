@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from tests.cli.worlds import Run, snapshot
+from tests.registry.service.builders import artifact
+
+
+def test_a_sound_registry_is_well_and_unchanged(upgraded: Run, tmp_path: Path) -> None:
+    before = snapshot(tmp_path)
+    found = upgraded("doctor", "--json").data
+    assert found["n_failed"] == 0
+    by_name = {check["check"]: check["found"] for check in found["checks"]}
+    assert by_name["gallery shop"] == "ok: 2 files as recorded"
+    assert by_name["model products@1"] == "skipped: only its vectors are known"
+    assert by_name["audit trail"] == "ok"
+    assert snapshot(tmp_path) == before
+    assert "all is well" in upgraded("doctor").out
+
+
+def test_a_changed_model_fails(shop: Run, tmp_path: Path) -> None:
+    shop("model", "register", "docs", "--artifact", str(artifact(tmp_path / "run")))
+    assert shop("doctor").code == 0
+    (weights,) = (tmp_path / ".samespace" / "models").rglob("model.safetensors")
+    weights.write_bytes(weights.read_bytes() + b"\0")
+    found = shop("doctor")
+    assert found.code == 2
+    assert "was changed" in found.out
+    assert "1 of" in found.out
+
+
+def test_another_package_of_our_name_is_reported(
+    shop: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "registry.installation.packages_distributions",
+        lambda: {"cli": ["samespace", "other-cli"], "registry": ["samespace"]},
+    )
+    found = shop("doctor", "--json").data
+    (failed,) = [check for check in found["checks"] if not check["ok"]]
+    assert failed["check"] == "installation"
+    assert "other-cli ships a package 'cli' too" in failed["found"]
+
+
+def test_canaries_that_do_not_sing_fail(shop: Run, tmp_path: Path) -> None:
+    """The vectors that were saved are not what the model gives: something changed under it."""
+    pytest.importorskip("torch")
+    import torch
+
+    from compat import Encoder, save_encoder
+    from compat.backbones import build_backbone
+
+    options = {"in_features": 4, "dim": 3}
+    for seed, name in enumerate(("good", "bad")):
+        torch.manual_seed(seed)
+        encoder = Encoder(
+            build_backbone("mlp", options), dim=3, backbone_name="mlp", backbone_options=options
+        )
+        save_encoder(encoder, tmp_path / name, canaries=torch.rand(4, 4))
+    canaries = load_file(tmp_path / "bad" / "canaries.safetensors")
+    canaries["vectors"] = np.roll(canaries["vectors"], 1, axis=1)
+    save_file(canaries, tmp_path / "bad" / "canaries.safetensors")
+    for name in ("good", "bad"):
+        assert shop("model", "register", "docs", "--artifact", name).code == 0
+    found = shop("doctor", "--json").data
+    by_name = {check["check"]: check for check in found["checks"]}
+    assert by_name["model docs@1"]["found"].startswith("ok: canaries reproduce within ")
+    assert "canaries deviate" in by_name["model docs@2"]["found"]
+    assert found["n_failed"] == 1

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.cli.worlds import Run, parts, snapshot
+
+
+@pytest.fixture
+def litter(shop: Run, tmp_path: Path) -> Path:
+    """What an interrupted command left behind two hours ago."""
+    path = parts(tmp_path)[0].with_name("left-behind.arrow")
+    path.write_bytes(b"half a file")
+    then = path.stat().st_mtime - 7200
+    os.utime(path, (then, then))
+    return path
+
+
+def test_removes_what_no_row_names(shop: Run, litter: Path, tmp_path: Path) -> None:
+    assert "'samespace gallery prune' removes them" in shop("doctor").out
+    before = snapshot(tmp_path)
+    would = shop("gallery", "prune", "--dry-run", "--json").data
+    assert would["files"] == [str(litter.relative_to(tmp_path / ".samespace"))]
+    assert snapshot(tmp_path) == before
+    assert shop("gallery", "prune", "--yes").out.startswith("removed 1 files\n")
+    assert not litter.exists()
+    assert len(parts(tmp_path)) == 1
+    assert shop("gallery", "search", "shop", "--vectors", "queries_old.npy").code == 0
+
+
+def test_young_files_may_belong_to_somebody(shop: Run, litter: Path) -> None:
+    os.utime(litter)
+    assert shop("gallery", "prune", "--yes").out == "removed 0 files\n"
+    assert litter.exists()
+
+
+def test_where_nobody_can_answer_it_refuses(
+    shop: Run, litter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    found = shop("gallery", "prune")
+    assert found.code == 2
+    assert "add --yes" in found.error
+    assert litter.exists()

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.cli.worlds import N_ITEMS, N_QUERIES, OLD_DIM, Run, float32, parts
+
+SEARCH = ("gallery", "search", "shop", "--vectors", "queries_old.npy")
+
+
+def test_hits_are_the_nearest_items_and_name_their_version(shop: Run, tmp_path: Path) -> None:
+    found = shop(*SEARCH, "-k", "3", "--json").data
+    items, queries = (np.load(tmp_path / name) for name in ("items.npy", "queries_old.npy"))
+    cosines = (queries / np.linalg.norm(queries, axis=1, keepdims=True)) @ (
+        items / np.linalg.norm(items, axis=1, keepdims=True)
+    ).T
+    nearest = [[f"sku-{i:04d}" for i in row[:3]] for row in np.argsort(-cosines, axis=1)]
+    assert [[hit["id"] for hit in q["hits"]] for q in found["queries"]] == nearest
+    assert found["queries"][0]["hits"][0]["score"] == pytest.approx(cosines[0].max(), abs=1e-5)
+    assert {hit["version"] for q in found["queries"] for hit in q["hits"]} == {"products@1"}
+
+
+def test_a_table_shows_the_first_queries(shop: Run) -> None:
+    table = shop(*SEARCH, "-k", "2").out
+    assert f"… and {N_QUERIES - 10} more queries; --json prints all" in table
+    first = shop(*SEARCH, "-k", "2", "--first", "3").out
+    assert "more queries" not in first
+    assert first.count("products@1") == 6
+
+
+def test_one_search_spans_both_versions(upgraded: Run, tmp_path: Path) -> None:
+    (tmp_path / "new_ids.txt").write_text("\n".join(f"new-{i}" for i in range(N_ITEMS)))
+    arguments = ("--vectors", "items_new.npy", "--ids", "new_ids.txt")
+    assert upgraded("gallery", "add", "shop", *arguments).code == 0
+    search = ("gallery", "search", "shop", "--vectors", "queries_new.npy", "--json")
+    hits = upgraded(*search, "-k", str(2 * N_ITEMS)).data["queries"][0]["hits"]
+    assert {h["version"] for h in hits if h["id"].startswith("new")} == {"products@2"}
+    assert {h["version"] for h in hits if h["id"].startswith("sku")} == {"products@1"}
+    assert len(hits) == 2 * N_ITEMS
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("-k", str(N_ITEMS + 1)), f"k is {N_ITEMS + 1} but only {N_ITEMS} items can be found"),
+        (("-k", "0"), "k must be at least 1"),
+        (("--first", "0"), "--first"),
+        (("--version", "products@2"), "but their version has 96"),
+    ],
+)
+def test_wrong_searches_are_refused(shop: Run, arguments: tuple[str, ...], words: str) -> None:
+    found = shop(*SEARCH, *arguments)
+    assert found.code == 2
+    assert words in found.error
+
+
+def test_queries_of_a_version_that_is_not_in_force_are_refused(shop: Run) -> None:
+    arguments = ("--vectors", "queries_new.npy", "--version", "products@2")
+    found = shop("gallery", "search", "shop", *arguments)
+    assert found.code == 2
+    assert "is queried by products@1, not by products@2" in found.error
+    assert "certify and promote products@2" in found.error
+
+
+def test_an_empty_gallery_has_nothing_to_find(shop: Run) -> None:
+    shop("gallery", "create", "shelf", "products@1")
+    found = shop("gallery", "search", "shelf", "--vectors", "queries_old.npy")
+    assert found.code == 2
+    assert "the gallery holds no items" in found.error
+
+
+@pytest.mark.parametrize("value", [np.nan, 0.0])
+def test_queries_without_a_direction_are_refused(shop: Run, tmp_path: Path, value: float) -> None:
+    np.save(tmp_path / "queries_old.npy", np.full((2, OLD_DIM), value, np.float32))
+    found = shop(*SEARCH)
+    assert found.code == 2
+    assert "row 0" in found.error
+
+
+def test_no_queries_are_refused(shop: Run, tmp_path: Path) -> None:
+    np.save(tmp_path / "queries_old.npy", float32(np.empty((0, OLD_DIM))))
+    found = shop(*SEARCH)
+    assert found.code == 2
+    assert "no queries" in found.error
+
+
+def test_an_unknown_gallery_comes_with_near_ones(shop: Run) -> None:
+    found = shop("gallery", "search", "shpo", "--vectors", "queries_old.npy")
+    assert found.code == 2
+    assert "did you mean 'shop'?" in found.error
+
+
+@pytest.mark.parametrize("kind", ["parts", "indexes"])
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "gone"])
+def test_a_damaged_file_is_never_searched(
+    shop: Run, tmp_path: Path, kind: str, damage: str
+) -> None:
+    (path,) = (parts(tmp_path)[0].parents[1] / kind).iterdir()
+    whole = path.read_bytes()
+    if damage == "gone":
+        path.unlink()
+    elif damage == "truncated":
+        path.write_bytes(whole[: len(whole) // 2])
+    else:
+        path.write_bytes(bytes([whole[0] ^ 1]) + whole[1:])
+    found = shop(*SEARCH)
+    assert found.code == 2
+    assert ("is missing" if damage == "gone" else "is not the file that was") in found.error
+    checked = shop("doctor", "--json").data
+    assert checked["n_failed"] == 1
+    assert [c["check"] for c in checked["checks"] if not c["ok"]] == ["gallery shop"]

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from compat.certification import (
+    PairedScores,
+    check_policy,
+    conclude,
+    find,
+    lenient,
+    resolution,
+    try_control,
+)
+from compat.evaluation.ranking import RankingScores
+from registry.domain.certificates import Control, Criterion, Finding, Verdict
+from registry.domain.policies import Policy, Requirement
+from registry.errors import InvalidInputError
+
+POLICY = Policy(n_resamples=400)
+N = 300
+
+
+def scores(value: Any) -> RankingScores:
+    """Scores of which every metric is the same."""
+    array = np.broadcast_to(np.asarray(value, float), (N,)).copy()
+    return RankingScores(array, {1: array}, {}, np.ones(N, np.int64))
+
+
+def paired(baseline: Any, candidate: Any, groups: Any = None) -> PairedScores:
+    rows = groups or {"all": np.arange(N)}
+    return PairedScores(scores(baseline), scores(candidate), np.arange(N), rows)
+
+
+def finding(verdict: Verdict) -> Finding:
+    return Finding("all", "mAP", Criterion.SUPERIORITY, 0, 0.5, 0.6, 0.0, 0.1, 10, 5, verdict)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "expected"),
+    [
+        (0.7, (Verdict.COMPATIBLE, Verdict.COMPATIBLE)),
+        (0.5, (Verdict.INCONCLUSIVE, Verdict.COMPATIBLE)),
+        (0.3, (Verdict.INCOMPATIBLE, Verdict.INCOMPATIBLE)),
+    ],
+)
+def test_every_requirement_is_tried_in_every_group(
+    candidate: float, expected: tuple[Verdict, Verdict]
+) -> None:
+    rows = {"a": np.arange(0, N, 2), "b": np.arange(1, N, 2)}
+    rules = replace(
+        POLICY,
+        requirements=(
+            Requirement("mAP", Criterion.SUPERIORITY),
+            Requirement("hit@1", Criterion.NON_INFERIORITY, 0.05),
+        ),
+    )
+    found = find(paired(0.5, candidate, rows), rules)
+    assert [(f.metric, f.group) for f in found] == [
+        ("mAP", "a"),
+        ("mAP", "b"),
+        ("hit@1", "a"),
+        ("hit@1", "b"),
+    ]
+    assert [f.verdict for f in found] == [expected[0]] * 2 + [expected[1]] * 2
+    assert all(f.low <= f.difference <= f.high for f in found)
+    assert all(f.n_queries == f.n_clusters == N // 2 for f in found)
+
+
+def test_findings_do_not_depend_on_the_order_of_the_groups() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.random(N)
+    rows = {"a": np.arange(0, N, 2), "b": np.arange(1, N, 2)}
+    one = find(paired(0.5, values, rows), POLICY)
+    other = find(paired(0.5, values, dict(reversed(rows.items()))), POLICY)
+    assert set(one) == set(other)
+
+
+@pytest.mark.parametrize("n_units", [3, 20, 300])
+@pytest.mark.parametrize("confidence_level", [0.9, 0.95, 0.99])
+def test_the_old_model_passes_whatever_the_number_of_units(
+    n_units: int, confidence_level: float
+) -> None:
+    """The lenient margin is what so few units can show at all: no difference must pass."""
+    rules = replace(POLICY, n_resamples=2000, confidence_level=confidence_level)
+    same = PairedScores(scores(0.5), scores(0.5), np.arange(N) % n_units, {"all": np.arange(N)})
+    control = try_control("old model", same, lenient(rules, n_units), expected=Verdict.COMPATIBLE)
+    assert control.is_passed
+    assert control.value == pytest.approx(0.5)
+
+
+def test_a_lenient_policy_asks_for_no_superiority_and_no_smaller_margin() -> None:
+    rules = lenient(POLICY, 10_000)
+    assert all(r.criterion is Criterion.NON_INFERIORITY for r in rules.requirements)
+    assert [r.margin for r in rules.requirements] == [0.02, 0.02]
+    wide = replace(POLICY, requirements=(Requirement("mAP", Criterion.NON_INFERIORITY, 0.3),))
+    assert lenient(wide, 10_000).requirements[0].margin == 0.3
+    assert lenient(POLICY, 1).requirements[0].margin < 1
+
+
+def test_the_resolution_is_the_rule_of_three() -> None:
+    assert resolution(0.95, 1000) / 1.1 == pytest.approx(3 / 1000, rel=0.01)
+    assert resolution(0.95, 1) == pytest.approx(0.999)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "is_passed", "expected"),
+    [
+        ([Verdict.COMPATIBLE, Verdict.COMPATIBLE], True, Verdict.COMPATIBLE),
+        ([Verdict.COMPATIBLE, Verdict.INCOMPATIBLE], True, Verdict.INCOMPATIBLE),
+        ([Verdict.COMPATIBLE, Verdict.INCONCLUSIVE], True, Verdict.INCONCLUSIVE),
+        ([Verdict.COMPATIBLE, Verdict.COMPATIBLE], False, Verdict.INCONCLUSIVE),
+        ([Verdict.INCOMPATIBLE, Verdict.COMPATIBLE], False, Verdict.INCONCLUSIVE),
+    ],
+)
+def test_the_verdict_is_that_of_the_findings_if_the_controls_behaved(
+    verdicts: list[Verdict], is_passed: bool, expected: Verdict
+) -> None:
+    found = Verdict.INCOMPATIBLE if is_passed else Verdict.COMPATIBLE
+    controls = (
+        Control("old model", Verdict.COMPATIBLE, Verdict.COMPATIBLE, 0.5),
+        Control("random model", Verdict.INCOMPATIBLE, found, 0.01),
+    )
+    assert conclude(tuple(map(finding, verdicts)), controls) is expected
+
+
+def test_a_control_is_the_whole_gate() -> None:
+    half = paired(
+        0.5,
+        np.where(np.arange(N) < N // 2, 0.0, 1.0),
+        {
+            "good": np.arange(N // 2, N),
+            "bad": np.arange(N // 2),
+        },
+    )
+    control = try_control("mixed", half, POLICY, expected=Verdict.INCOMPATIBLE)
+    assert control.found is Verdict.INCOMPATIBLE
+    assert control.value == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"n_resamples": 150}, "n_resamples must be at least 200"),
+        ({"n_resamples": 900, "confidence_level": 0.99}, "n_resamples must be at least 1000"),
+        ({"seed": -1}, "seed must be at least 0"),
+    ],
+)
+def test_policies_by_which_nothing_can_be_bounded(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidInputError, match=words):
+        check_policy(replace(POLICY, **change))
+    check_policy(POLICY)
