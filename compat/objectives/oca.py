@@ -8,12 +8,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from registry.domain.contracts import Contract, ContractKind
-from registry.errors import DimensionMismatchError, InvalidInputError
+from registry.errors import InvalidInputError
 
 from .geometry import class_prototypes, cut
 from .independent import ClassHead
 from .orthogonal import OrthogonalLayer
 from .protocol import CompatBatch, LossTerms, Setting
+from .requirements import check_growth, check_label_smoothing, check_weights, old_features_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +45,8 @@ class Options:
     cosine: bool = False
 
     def __post_init__(self) -> None:
-        weights = (self.new_weight, self.compatible_weight, self.alignment_weight)
-        if min(weights) < 0 or sum(weights) == 0:
-            raise InvalidInputError(f"weights must be at least 0, and not all 0, but got {weights}")
-        if not 0 <= self.label_smoothing < 1:
-            raise InvalidInputError(
-                f"label_smoothing must be in [0, 1) but got {self.label_smoothing}"
-            )
+        check_weights((self.new_weight, self.compatible_weight, self.alignment_weight))
+        check_label_smoothing(self.label_smoothing)
         if min(self.new_scale, self.compatible_scale) <= 0:
             raise InvalidInputError(f"scales must be above 0 but got {self}")
 
@@ -90,11 +86,7 @@ class OCA(nn.Module):
     def __init__(self, options: Options, *, dim: int, prototypes: Tensor) -> None:
         super().__init__()
         n_classes, old_dim = prototypes.shape
-        if old_dim > dim:
-            raise DimensionMismatchError(
-                f"the old model has {old_dim} dimensions but the new one only {dim}",
-                hint=f"a space may only grow: give the new backbone dim = {old_dim} or more",
-            )
+        check_growth(dim, old_dim)
         self.options = options
         self.contract: Contract | None = Contract(ContractKind.PREFIX, old_dim)
         self.head: nn.Module = nn.Identity()
@@ -132,10 +124,6 @@ def build(options: Options, setting: Setting) -> OCA:
         InvalidInputError: if there is no old model, or a class has no sample.
         DimensionMismatchError: if the new model has fewer dimensions than the old one.
     """
-    if setting.old_features is None:
-        raise InvalidInputError(
-            "objective 'oca' needs an old model to be compatible with",
-            hint='name it in [objective], as in against = "products@1"',
-        )
-    prototypes = class_prototypes(setting.old_features, setting.labels, setting.n_classes)
+    old_features = old_features_of(setting, "oca")
+    prototypes = class_prototypes(old_features, setting.labels, setting.n_classes)
     return OCA(options, dim=setting.dim, prototypes=prototypes)
