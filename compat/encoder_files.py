@@ -23,8 +23,10 @@ from registry.errors import (
 )
 
 from .backbones.catalog import build_backbone
+from .deployment import rejoin_head
 from .embedding import embed_array
 from .encoders import Encoder, cpu_tensors, describe, fingerprint, structure_digest
+from .heads import Headed
 from .options import build_options
 from .preprocessing import Preprocessing
 
@@ -62,7 +64,7 @@ def load_encoder(
     Args:
         directory: what `save_encoder` wrote.
         backbone: a network of the user's own, or a function that builds it. Not needed for a
-            backbone of the catalog.
+            backbone of the catalog. The head that an objective deployed, if any, is put behind it.
 
     Raises:
         NotFoundError: if the folder is no artifact, or the catalog lacks its backbone.
@@ -92,6 +94,18 @@ def load_encoder(
 
 
 def _backbone(
+    description: SpaceDescription,
+    given: nn.Module | Callable[[], nn.Module] | None,
+    directory: Path,
+) -> nn.Module:
+    backbone = _bare_backbone(description, given, directory)
+    head = description.architecture.get("head")
+    if head is None or isinstance(backbone, Headed):
+        return backbone
+    return rejoin_head(backbone, cast("Mapping[str, Json]", head))
+
+
+def _bare_backbone(
     description: SpaceDescription,
     given: nn.Module | Callable[[], nn.Module] | None,
     directory: Path,

@@ -16,6 +16,7 @@ from registry.domain.canonical import Json, sha256_text
 from registry.domain.versions import SpaceDescription, fingerprint_artifact
 from registry.errors import DimensionMismatchError, InvalidInputError
 
+from .heads import Headed
 from .preprocessing import Preprocessing
 
 # The names that safetensors gives to types.
@@ -81,6 +82,23 @@ class Encoder(nn.Module):
         Raises:
             DimensionMismatchError: if the backbone gives something other than (n, dim).
         """
+        vectors = self.features(inputs)
+        return functional.normalize(vectors) if self.normalised else vectors
+
+    def features(self, inputs: Tensor) -> Tensor:
+        """Return what the backbone gives, before any normalisation, as float32.
+
+        It is what objectives with `needs_raw_features` are trained on.
+
+        Args:
+            inputs: raw inputs, as they were collected. Shape: (n, ...).
+
+        Returns:
+            Features. Shape: (n, dim).
+
+        Raises:
+            DimensionMismatchError: if the backbone gives something other than (n, dim).
+        """
         features = self.backbone(self.preprocessing.apply(inputs))
         if features.shape != (len(inputs), self.dim):
             raise DimensionMismatchError(
@@ -88,18 +106,21 @@ class Encoder(nn.Module):
                 f"{(len(inputs), self.dim)} was expected",
                 hint="its last layer must give one row of dim features for each input",
             )
-        vectors: Tensor = features.float()
-        return functional.normalize(vectors) if self.normalised else vectors
+        raw: Tensor = features.float()
+        return raw
 
 
 def describe(encoder: Encoder) -> SpaceDescription:
     """Return what, beside the weights, determines the encoder's space. Holds no module path."""
+    architecture: dict[str, Json] = {
+        "backbone": encoder.backbone_name,
+        "options": encoder.backbone_options,
+        "structure": structure_digest(encoder.backbone),
+    }
+    if isinstance(encoder.backbone, Headed):
+        architecture["head"] = encoder.backbone.to_json()
     return SpaceDescription(
-        architecture={
-            "backbone": encoder.backbone_name,
-            "options": encoder.backbone_options,
-            "structure": structure_digest(encoder.backbone),
-        },
+        architecture=architecture,
         preprocessing=encoder.preprocessing.to_json(),
         normalised=encoder.normalised,
         dim=encoder.dim,
