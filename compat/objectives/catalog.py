@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from torch import nn
 
@@ -17,7 +17,12 @@ from .protocol import Objective, ObjectiveModule, Setting
 OBJECTIVES: Final = Catalog(
     kind="objective",
     built_in={
+        "bct": "compat.objectives.bct",
+        "bt2": "compat.objectives.bt2",
+        "cores": "compat.objectives.cores",
+        "dsimplex-hoc": "compat.objectives.dsimplex_hoc",
         "independent": "compat.objectives.independent",
+        "memory-contrast": "compat.objectives.memory_contrast",
         "oca": "compat.objectives.oca",
     },
     group="samespace.objectives",
@@ -40,6 +45,26 @@ def build_objective(name: str, options: Mapping[str, object], setting: Setting) 
     """
     module = cast("ObjectiveModule", OBJECTIVES.load(name))
     built = module.build(build_options(module.Options, options, f"objective {name!r}"), setting)
+    if not isinstance(built, nn.Module):
+        raise InvalidInputError(f"objective {name!r} gave a {type(built).__name__}, not a network")
+    return built
+
+
+def build_head(name: str, options: Mapping[str, object]) -> nn.Module:
+    """Return the head that an objective deploys, for trained weights to be loaded into.
+
+    Args:
+        name: the objective's name in the catalog.
+        options: the head's options by name; see `compat.objectives.protocol.Head`.
+
+    Raises:
+        NotFoundError: if the name or an option is unknown; near names are listed.
+        InvalidInputError: if an option has a wrong value, or the objective deploys no head.
+    """
+    module: Any = OBJECTIVES.load(name)
+    if not hasattr(module, "build_head") or not hasattr(module, "HeadOptions"):
+        raise InvalidInputError(f"objective {name!r} deploys no head of its own")
+    built = module.build_head(build_options(module.HeadOptions, options, f"head of {name!r}"))
     if not isinstance(built, nn.Module):
         raise InvalidInputError(f"objective {name!r} gave a {type(built).__name__}, not a network")
     return built

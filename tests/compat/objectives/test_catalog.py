@@ -9,6 +9,7 @@ import torch
 
 from compat.objectives import OBJECTIVES, Setting, build_objective
 from compat.objectives.independent import Independent, Options, build
+from compat.objectives.protocol import CompatBatch, Needs, needs_of
 from registry.errors import InvalidInputError, NotFoundError
 
 SETTING = Setting(dim=6, n_classes=4, labels=torch.arange(4))
@@ -21,7 +22,25 @@ def plug_in(monkeypatch: pytest.MonkeyPatch, module: ModuleType) -> None:
 
 
 def test_the_built_in_names() -> None:
-    assert {"independent", "oca"} <= set(OBJECTIVES.names())
+    known = {"bct", "bt2", "cores", "dsimplex-hoc", "independent", "memory-contrast", "oca"}
+    assert known <= set(OBJECTIVES.names())
+
+
+@pytest.mark.parametrize("name", sorted(OBJECTIVES.built_in))
+def test_every_built_in_is_built_with_its_defaults(name: str) -> None:
+    old = None if name == "independent" else torch.randn(8, 4)
+    setting = Setting(4, 4, torch.arange(8) % 4, old, torch.randn(8, 3))
+    objective = build_objective(name, {}, setting)
+    needs = needs_of(objective)
+    batch = CompatBatch(
+        torch.randn(5, 4),
+        torch.randn(5, 4) if needs.old_features else None,
+        torch.arange(5) % 4,
+        torch.randn(5, 3) if needs.twin_features else None,
+    )
+    terms = objective.forward(batch)
+    assert terms
+    assert all(term.shape == () and torch.isfinite(term) for term in terms.values())
 
 
 def test_options_reach_the_objective() -> None:
@@ -59,5 +78,25 @@ def test_a_third_party_objective_must_be_a_network(monkeypatch: pytest.MonkeyPat
 
 
 def test_old_features_must_have_a_row_a_label() -> None:
-    with pytest.raises(InvalidInputError, match="one row a label"):
+    with pytest.raises(InvalidInputError, match=r"old features .* one row a label"):
         Setting(6, 4, torch.arange(4), torch.ones(3, 2))
+    with pytest.raises(InvalidInputError, match=r"twin features .* one row a label"):
+        Setting(6, 4, torch.arange(4), twin_features=torch.ones(4))
+
+
+def test_an_old_classifier_must_fit() -> None:
+    labels, old = torch.arange(4), torch.ones(4, 2)
+    with pytest.raises(InvalidInputError, match=r"\(3, 5\) does not fit to old features"):
+        Setting(6, 4, labels, old, old_classifier=torch.ones(3, 5))
+    with pytest.raises(InvalidInputError, match=r"3 classes came with biases of shape \(2,\)"):
+        Setting(6, 4, labels, old_classifier=torch.ones(3, 2), old_biases=torch.ones(2))
+    with pytest.raises(InvalidInputError, match="belong to an old_classifier"):
+        Setting(6, 4, labels, old_classes=torch.arange(4))
+    with pytest.raises(InvalidInputError, match="old_classes must hold one number for each of 4"):
+        Setting(6, 4, labels, old_classifier=torch.ones(3, 2), old_classes=torch.arange(3))
+
+
+def test_flags_that_a_third_party_lacks_are_false() -> None:
+    assert needs_of(build_objective("independent", {}, SETTING)) == Needs(
+        old_features=False, twin_features=False, raw_features=False
+    )
