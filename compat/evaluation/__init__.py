@@ -8,14 +8,26 @@ from .compatibility import (
     update_gain,
 )
 from .ranking import RankingScores, Relevance, score_rankings
+from .summaries import (
+    UpgradeScores,
+    backward_compatibility,
+    compatibility_tax,
+    forward_compatibility,
+    upgrade_scores,
+)
 
 __all__ = [
     "CompatibilityMatrix",
     "RankingScores",
     "Relevance",
+    "UpgradeScores",
     "average_compatibility",
     "average_multi_model_accuracy",
+    "backward_compatibility",
+    "compatibility_tax",
     "flip_rates",
+    "forward_compatibility",
     "score_rankings",
     "update_gain",
+    "upgrade_scores",
 ]

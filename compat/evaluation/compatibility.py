@@ -90,7 +90,7 @@ def average_compatibility(matrix: Float64Array) -> float:
     Raises:
         ValueError: if the matrix is not square or no pair was measured.
     """
-    _check_square(matrix)
+    check_square(matrix)
     t, k = np.tril_indices(len(matrix), k=-1)
     cross, own = matrix[t, k], matrix[k, k]
     measured = ~(np.isnan(cross) | np.isnan(own))
@@ -108,7 +108,7 @@ def average_multi_model_accuracy(matrix: Float64Array) -> float:
     Raises:
         ValueError: if the matrix is not square or nothing was measured.
     """
-    _check_square(matrix)
+    check_square(matrix)
     cells = matrix[np.tril_indices(len(matrix))]
     cells = cells[~np.isnan(cells)]
     if cells.size == 0:
@@ -163,7 +163,8 @@ def flip_rates(old_hit: Float64Array, new_hit: Float64Array) -> tuple[float, flo
     return float(positive), float(negative)
 
 
-def _check_square(matrix: Float64Array) -> None:
+def check_square(matrix: Float64Array) -> None:
+    """Refuse a compatibility matrix that is not square."""
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise ValueError(
             f"a compatibility matrix must be (n_versions, n_versions) but got {matrix.shape}"
