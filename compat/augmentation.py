@@ -1,4 +1,4 @@
-"""Random views of images: small rotations, shifts, zooms and shears, computed on tensors."""
+"""Random views of images: small rotations, shifts, zooms, shears and mirrorings, on tensors."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ class Augmentation:
         shift: as a share of the image's side, along each axis.
         scale: natural logarithm of the zoom.
         shear: sideways share of a step upwards.
+        flip: whether half of the images, drawn anew each time, are mirrored left to right.
         padding: what stands beyond the border: raw zeros, or the border's own values.
     """
 
@@ -31,6 +32,7 @@ class Augmentation:
     shift: float = 0.0
     scale: float = 0.0
     shear: float = 0.0
+    flip: bool = False
     padding: Literal["zeros", "border"] = "zeros"
 
     def __post_init__(self) -> None:
@@ -40,7 +42,7 @@ class Augmentation:
     @property
     def is_none(self) -> bool:
         """Whether it leaves images as they are."""
-        return max(self.rotation, self.shift, self.scale, self.shear) == 0
+        return max(self.rotation, self.shift, self.scale, self.shear) == 0 and not self.flip
 
 
 def random_views(images: Tensor, augmentation: Augmentation, rng: torch.Generator) -> Tensor:
@@ -58,8 +60,21 @@ def random_views(images: Tensor, augmentation: Augmentation, rng: torch.Generato
     Raises:
         InvalidInputError: if the inputs are no images.
     """
-    if augmentation.is_none:
-        return images
+    maps = random_maps(len(images), augmentation, rng)
+    return images if maps is None else views_through(maps, images, augmentation)
+
+
+def views_through(maps: Tensor, images: Tensor, augmentation: Augmentation) -> Tensor:
+    """Return the view of each image that an affine map of `random_maps` gives.
+
+    Args:
+        maps: from places in the view to places in the image. Shape: (n, 2, 3).
+        images: as in `random_views`.
+        augmentation: says what stands beyond the border.
+
+    Raises:
+        InvalidInputError: if the inputs are no images.
+    """
     if images.ndim not in (3, 4):
         raise InvalidInputError(
             f"inputs of shape {tuple(images.shape)} are no images and cannot be augmented",
@@ -67,16 +82,28 @@ def random_views(images: Tensor, augmentation: Augmentation, rng: torch.Generato
         )
     stacked = images if images.ndim == 4 else images.unsqueeze(1)
     raw = stacked.to(torch.float32)
-    maps = _random_maps(len(raw), augmentation, rng).to(raw.device)
-    grid = functional.affine_grid(maps, list(raw.shape), align_corners=False)
+    grid = functional.affine_grid(maps.to(raw.device), list(raw.shape), align_corners=False)
     views = functional.grid_sample(
         raw, grid, padding_mode=augmentation.padding, align_corners=False
     )
     return views.view(images.shape)
 
 
-def _random_maps(n: int, augmentation: Augmentation, rng: torch.Generator) -> Tensor:
-    """Return affine maps from places in the view to places in the image. Shape: (n, 2, 3)."""
+def random_maps(n: int, augmentation: Augmentation, rng: torch.Generator) -> Tensor | None:
+    """Return affine maps from places in the view to places in the image; None without augmentation.
+
+    Whoever shares out a batch draws its maps together, so that every share sees the same views.
+
+    Args:
+        n: number of images.
+        augmentation: how far a view may go.
+        rng: a generator of the processor.
+
+    Returns:
+        Shape: (n, 2, 3).
+    """
+    if augmentation.is_none:
+        return None
     uniform = 2 * torch.rand(5, n, generator=rng) - 1
     angle = uniform[0] * math.radians(augmentation.rotation)
     zoom = torch.exp(uniform[1] * augmentation.scale)
@@ -84,4 +111,8 @@ def _random_maps(n: int, augmentation: Augmentation, rng: torch.Generator) -> Te
     # places run from -1 to 1, so a whole side is 2
     shift_x, shift_y = 2 * augmentation.shift * uniform[3:]
     cosine, sine = torch.cos(angle) / zoom, torch.sin(angle) / zoom
-    return torch.stack([cosine, shear - sine, shift_x, sine, cosine, shift_y], dim=1).view(n, 2, 3)
+    maps = torch.stack([cosine, shear - sine, shift_x, sine, cosine, shift_y], dim=1).view(n, 2, 3)
+    if augmentation.flip:
+        is_mirrored = torch.rand(n, generator=rng) < 0.5
+        maps[is_mirrored, :, 0] *= -1
+    return maps

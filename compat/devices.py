@@ -10,6 +10,7 @@ from torch import Tensor
 from registry.errors import InvalidInputError
 
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
+DataPlace = Literal["auto", "always", "never"]
 
 
 def choose_device(name: DeviceName) -> torch.device:
@@ -33,12 +34,20 @@ def choose_device(name: DeviceName) -> torch.device:
     return torch.device(name)
 
 
-def place(tensor: Tensor, device: torch.device) -> Tensor:
-    """Return the tensor on the device if half of the device's free memory holds it, else as is.
+def place(tensor: Tensor, device: torch.device, keep: DataPlace = "auto") -> Tensor:
+    """Return the tensor on the device, or as it is.
 
-    A training set that fits is moved once; one that does not is moved batch by batch.
+    A training set that lies on the device is moved once; one that does not is moved batch by batch.
+
+    Args:
+        tensor: the whole of the data.
+        device: where the training runs.
+        keep: ``auto`` moves it if half of the device's free memory holds it; ``always`` moves it;
+            ``never`` leaves it where it is.
     """
-    if device.type == "cuda":
+    if keep == "never":
+        return tensor
+    if keep == "auto" and device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         if tensor.nbytes > free // 2:
             return tensor

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from registry.errors import InvalidInputError, SamespaceError
+from registry.errors import InvalidInputError
 
-from .augmentation import random_views
 from .checkpoints import read_checkpoint, write_checkpoint
 from .devices import choose_device, place
-from .encoders import Encoder
-from .objectives.protocol import CompatBatch, LossTerms, Objective
+from .encoders import Encoder, fingerprint
+from .objectives.protocol import Objective, needs_of
 from .seeds import derive_seed, seeded
 from .training_options import TrainingData, TrainingOptions, digest_run
+from .training_step import (
+    Run,
+    Teachers,
+    TrainingDivergedError,
+    check_parts,
+    compute_gradients,
+    descend,
+    step_rows,
+)
+from .workers import Workers, current_workers
 
-
-class TrainingDivergedError(SamespaceError):
-    """A loss became NaN or infinite."""
+__all__ = ["EpochRecord", "TrainingDivergedError", "train"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,25 +58,14 @@ class EpochRecord:
         return sum(self.losses.values())
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """The parts of a run, on their device."""
-
-    modules: nn.ModuleDict  # encoder and objective
-    old_encoder: Encoder | None
-    optimizer: torch.optim.Optimizer
-    device: torch.device
-    options: TrainingOptions
-    digest: str
-
-
-def train(
+def train(  # noqa: PLR0913 -- a run has this many parts
     encoder: Encoder,
     objective: Objective,
     data: TrainingData,
     options: TrainingOptions,
     *,
     old_encoder: Encoder | None = None,
+    twin_encoder: Encoder | None = None,
     resume: Path | None = None,
 ) -> Iterator[EpochRecord]:
     """Train the encoder in place, and yield a record after each epoch.
@@ -78,86 +74,121 @@ def train(
     from a checkpoint goes on with the same numbers as one that was never interrupted. Between
     epochs, and after the last one, the encoder is in evaluation mode.
 
+    Processes that train together (`compat.workers.joined`) call it alike. They share out each step,
+    have the same weights throughout, and yield the same records; the first one writes checkpoints.
+
     Args:
         encoder: trained in place, and left on the device that the options name.
         objective: an `nn.Module`; its parameters are trained too.
         data: raw inputs and class numbers.
         options: how to train.
         old_encoder: embeds the same augmented views, without gradients; needed if the objective
-            asks for old features.
+            asks for old features, and the data carry none.
+        twin_encoder: the same for the twin, an independently trained new model.
         resume: a checkpoint of the same run to go on from.
 
     Raises:
-        InvalidInputError: if objective, data and old encoder do not fit to each other, or the
+        InvalidInputError: if objective, data and teachers do not fit to each other, or the
             checkpoint is another run's.
-        TrainingDivergedError: if the loss is NaN or infinite, from the iterator; the last
-            checkpoint stays.
+        TrainingDivergedError: if a loss or a gradient is NaN or infinite, from the iterator; the
+            last checkpoint stays.
     """
-    modules = _modules(encoder, objective, old_encoder)
-    digest = digest_run(modules, data, options)
-    device = choose_device(options.device)
-    modules.to(device)
+    given = Teachers(old_encoder, twin_encoder)
+    teachers = check_parts(objective, data, options, given)
+    device, workers = choose_device(options.device), current_workers()
+    assert isinstance(objective, nn.Module)  # noqa: S101 (check_parts)
+    modules = nn.ModuleDict({"encoder": encoder, "objective": objective}).to(device)
+    workers.spread(modules.state_dict().values())
+    digest = digest_run(modules, data, options, _fingerprints(given))
+    _check_same_run(workers, digest)
     optimizer = _optimizer(modules, options)
     done = 0 if resume is None else read_checkpoint(resume, modules, optimizer, run=digest)
-    old = old_encoder.eval().to(device) if old_encoder and objective.needs_old_features else None
-    run = _Run(modules, old, optimizer, device, options, digest)
-    placed = TrainingData(place(data.inputs, device), place(data.labels, device))
-    return _epochs(run, placed, done)
+    run = Run(
+        modules=modules,
+        backbone=torch.compile(encoder.features) if options.compile else encoder.features,
+        needs=needs_of(objective),
+        teachers=Teachers(_frozen(teachers.old, device), _frozen(teachers.twin, device)),
+        optimizer=optimizer,
+        device=device,
+        options=options,
+        workers=workers,
+        digest=digest,
+    )
+    return _epochs(run, _placed(data, run), done)
 
 
-def _epochs(run: _Run, data: TrainingData, done: int) -> Iterator[EpochRecord]:
-    options = run.options
+def _epochs(run: Run, data: TrainingData, done: int) -> Iterator[EpochRecord]:
+    options, rank = run.options, run.workers.rank
     for epoch in range(done, options.epochs):
         started = time.perf_counter()
         run.modules.train()
-        with seeded(derive_seed(options.seed, epoch)):  # for dropout and the like
+        place_in_run = (epoch,) if run.workers.is_first else (epoch, 2, rank)
+        with seeded(derive_seed(options.seed, *place_in_run)):  # for dropout and the like
             losses, rate = _one_epoch(run, data, epoch)
         run.modules.eval()
+        run.workers.spread(run.modules.buffers())  # statistics that each took of its own share
         seconds = time.perf_counter() - started
         if options.checkpoint is not None and options.is_checkpoint_due(epoch + 1):
-            write_checkpoint(
-                options.checkpoint, run.modules, run.optimizer, epoch=epoch + 1, run=run.digest
-            )
+            _write(run, options.checkpoint, epoch + 1)
         speed = len(data.labels) / max(seconds, 1e-9)
         yield EpochRecord(epoch + 1, options.epochs, losses, rate, seconds, speed)
 
 
-def _one_epoch(run: _Run, data: TrainingData, epoch: int) -> tuple[dict[str, float], float]:
+def _one_epoch(run: Run, data: TrainingData, epoch: int) -> tuple[dict[str, float], float]:
     """Take one pass over the data; return the mean of each loss term and the last learning rate."""
-    options, n = run.options, len(data.labels)
-    encoder, objective = run.modules["encoder"], run.modules["objective"]
-    rng = torch.Generator().manual_seed(derive_seed(options.seed, epoch, 1))
-    batches = torch.split(torch.randperm(n, generator=rng), options.batch_size)
+    n = len(data.labels)
+    rng = torch.Generator().manual_seed(derive_seed(run.options.seed, epoch, 1))
+    steps = step_rows(torch.randperm(n, generator=rng), run.options.step_size)
     sums: dict[str, float] = {}
     rate = 0.0
-    for number, rows in enumerate(batches):
-        views = random_views(_rows(data.inputs, rows, run.device), options.augmentation, rng)
-        with torch.autocast(run.device.type, torch.bfloat16, enabled=options.amp == "bf16"):
-            features = encoder(views)
-        old_features = None if run.old_encoder is None else _frozen(run.old_encoder, views)
-        labels = _rows(data.labels, rows, run.device)
-        terms: LossTerms = objective(CompatBatch(features, old_features, labels))
-
-        step = epoch * len(batches) + number
-        loss = _total(terms, step, epoch)
-        rate = options.rate_at(step, len(batches))
-        _descend(run.optimizer, loss, rate, options.clip_norm)
-        for name, term in terms.items():
-            sums[name] = sums.get(name, 0.0) + float(term.detach()) * len(rows)
+    for number, rows in enumerate(steps):
+        step = epoch * len(steps) + number
+        rate = run.options.rate_at(step, len(steps))
+        terms = compute_gradients(run, data, rows, rng)
+        where = f"step {step + 1} (epoch {epoch + 1})"
+        for name, value in descend(run, terms, rate=rate, where=where).items():
+            sums[name] = sums.get(name, 0.0) + value * len(rows)
     return {name: total / n for name, total in sums.items()}, rate
 
 
-def _modules(encoder: Encoder, objective: Objective, old_encoder: Encoder | None) -> nn.ModuleDict:
-    if not isinstance(objective, nn.Module):
+def _write(run: Run, checkpoint: Path, epoch: int) -> None:
+    """Let the first process write, and the others wait, so that none ends the run before."""
+    if run.workers.is_first:
+        write_checkpoint(checkpoint, run.modules, run.optimizer, epoch=epoch, run=run.digest)
+    run.workers.tell("written")
+
+
+def _check_same_run(workers: Workers, digest: str) -> None:
+    if workers.tell(digest) != digest:
         raise InvalidInputError(
-            f"an objective must be an nn.Module but {type(objective).__name__} is none"
+            f"process {workers.rank} was given another run than process 0",
+            hint="give all of them the same data, networks and options",
         )
-    if objective.needs_old_features and old_encoder is None:
-        raise InvalidInputError(
-            "the objective needs the old model's features of every batch",
-            hint="give it: train(…, old_encoder=load_encoder(directory))",
-        )
-    return nn.ModuleDict({"encoder": encoder, "objective": objective})
+
+
+def _fingerprints(teachers: Teachers) -> dict[str, str]:
+    named = {"old": teachers.old, "twin": teachers.twin}
+    return {name: fingerprint(encoder) for name, encoder in named.items() if encoder is not None}
+
+
+def _frozen(teacher: Encoder | None, device: torch.device) -> Encoder | None:
+    return None if teacher is None else teacher.eval().to(device)
+
+
+def _placed(data: TrainingData, run: Run) -> TrainingData:
+    """Move the data to the device, those parts that are used and fit."""
+
+    def moved(tensor: Tensor | None) -> Tensor | None:
+        keep = run.options.data_on_device
+        return None if tensor is None else place(tensor, run.device, keep)
+
+    return replace(
+        data,
+        inputs=place(data.inputs, run.device, run.options.data_on_device),
+        labels=data.labels.to(run.device),
+        old_features=moved(data.old_features) if run.needs.old_features else None,
+        twin_features=moved(data.twin_features) if run.needs.twin_features else None,
+    )
 
 
 def _optimizer(modules: nn.ModuleDict, options: TrainingOptions) -> torch.optim.Optimizer:
@@ -166,37 +197,3 @@ def _optimizer(modules: nn.ModuleDict, options: TrainingOptions) -> torch.optim.
     if options.optimizer == "adamw":
         return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay)
     return torch.optim.SGD(parameters, lr=rate, momentum=0.9, nesterov=True, weight_decay=decay)
-
-
-def _rows(tensor: Tensor, rows: Tensor, device: torch.device) -> Tensor:
-    return tensor[rows.to(tensor.device)].to(device)
-
-
-def _frozen(encoder: Encoder, views: Tensor) -> Tensor:
-    with torch.no_grad():
-        features: Tensor = encoder(views)
-    return features
-
-
-def _total(terms: LossTerms, step: int, epoch: int) -> Tensor:
-    loss = torch.stack(list(terms.values())).sum()
-    if not bool(torch.isfinite(loss)):
-        values = ", ".join(f"{name} {float(term.detach()):.4g}" for name, term in terms.items())
-        raise TrainingDivergedError(
-            f"the loss is {float(loss.detach())} in step {step + 1} (epoch {epoch + 1}): {values}",
-            hint="lower the learning rate, set clip_norm, or look for NaN among the inputs",
-        )
-    return loss
-
-
-def _descend(
-    optimizer: torch.optim.Optimizer, loss: Tensor, rate: float, clip_norm: float | None
-) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    if clip_norm is not None:
-        parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        nn.utils.clip_grad_norm_(parameters, clip_norm)
-    optimizer.step()

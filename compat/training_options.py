@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal
@@ -13,11 +14,13 @@ from registry.domain.canonical import digest_json
 from registry.errors import InvalidInputError
 
 from .augmentation import Augmentation
-from .devices import DeviceName
+from .devices import DataPlace, DeviceName
 from .encoders import cpu_tensors, digest_tensors, structure_digest
 
 # How a run is carried out, rather than what it computes.
-_NOT_IN_DIGEST = frozenset({"checkpoint", "checkpoint_every", "device"})
+_NOT_IN_DIGEST = frozenset(
+    {"checkpoint", "checkpoint_every", "compile", "data_on_device", "device"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,10 @@ class TrainingData:
     Attributes:
         inputs: raw inputs, as the encoder's preprocessing expects them. Shape: (n, ...).
         labels: int64 class numbers from 0. Shape: (n,).
+        classes: the user's own label of each class number; None if the numbers are the labels.
+        old_features: vectors of the inputs by the old encoder, which then need not be computed
+            anew; only without augmentation. Shape: (n, old_dim).
+        twin_features: the same of the twin. Shape: (n, twin_dim).
 
     Raises:
         InvalidInputError: if they are empty or do not fit to each other.
@@ -34,6 +41,9 @@ class TrainingData:
 
     inputs: Tensor
     labels: Tensor
+    classes: tuple[int, ...] | None = None
+    old_features: Tensor | None = None
+    twin_features: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.labels.ndim != 1 or len(self.inputs) != len(self.labels) or not len(self.labels):
@@ -41,6 +51,11 @@ class TrainingData:
                 f"training needs one label for each input, and at least one, but got inputs "
                 f"{tuple(self.inputs.shape)} and labels {tuple(self.labels.shape)}"
             )
+        for name, features in (("old", self.old_features), ("twin", self.twin_features)):
+            if features is not None and len(features) != len(self.labels):
+                raise InvalidInputError(
+                    f"{len(features)} {name} features came with {len(self.labels)} labels"
+                )
 
     @property
     def n_classes(self) -> int:
@@ -54,7 +69,12 @@ class TrainingOptions:
 
     Attributes:
         epochs: passes over the data, at least 1.
-        batch_size: samples a step, at least 1.
+        batch_size: samples that are computed at once, at least 1; shared out among processes that
+            train together.
+        accumulate: how many batches make one step, at least 1. A step of several batches has the
+            gradient of one large batch, up to rounding, if the losses are means over samples; batch
+            normalisation, and losses that compare a batch's samples with each other, see each batch
+            by itself.
         learning_rate: the highest one, above 0.
         weight_decay: as the optimizer takes it, at least 0.
         optimizer: ``sgd`` with Nesterov momentum 0.9, or ``adamw``.
@@ -62,6 +82,9 @@ class TrainingOptions:
         cosine: whether it then falls to 0 along half a cosine, rather than staying.
         seed: of everything random, at least 0.
         device: where to train.
+        data_on_device: whether the data lie there: ``auto`` if half of the free memory holds them.
+        compile: whether `torch.compile` translates the backbone first, which takes a while and pays
+            in long runs; it needs a compiler of C++ or, on GPUs, Triton.
         amp: ``bf16`` runs the encoder under autocast; the objective stays in float32.
         clip_norm: largest norm of the whole gradient, or None.
         checkpoint: file to keep the state in, or None.
@@ -74,6 +97,7 @@ class TrainingOptions:
 
     epochs: int = 30
     batch_size: int = 64
+    accumulate: int = 1
     learning_rate: float = 0.1
     weight_decay: float = 5e-4
     optimizer: Literal["sgd", "adamw"] = "sgd"
@@ -81,6 +105,8 @@ class TrainingOptions:
     cosine: bool = True
     seed: int = 0
     device: DeviceName = "auto"
+    data_on_device: DataPlace = "auto"
+    compile: bool = False
     amp: Literal["off", "bf16"] = "off"
     clip_norm: float | None = None
     checkpoint: Path | None = None
@@ -91,6 +117,7 @@ class TrainingOptions:
         bounds = {
             "epochs": self.epochs >= 1,
             "batch_size": self.batch_size >= 1,
+            "accumulate": self.accumulate >= 1,
             "learning_rate": self.learning_rate > 0,
             "weight_decay": self.weight_decay >= 0,
             "warmup_epochs": 0 <= self.warmup_epochs <= self.epochs,
@@ -102,14 +129,19 @@ class TrainingOptions:
             if not is_within:
                 raise InvalidInputError(f"training option {name} cannot be {getattr(self, name)}")
 
-    def rate_at(self, step: int, n_batches: int) -> float:
-        """Return the learning rate of a step, counted from 0, with so many batches an epoch."""
-        warm = self.warmup_epochs * n_batches
+    @property
+    def step_size(self) -> int:
+        """Samples a step."""
+        return self.batch_size * self.accumulate
+
+    def rate_at(self, step: int, n_steps: int) -> float:
+        """Return the learning rate of a step, counted from 0, with so many steps an epoch."""
+        warm = self.warmup_epochs * n_steps
         if step < warm:
             return self.learning_rate * (step + 1) / (warm + 1)
         if not self.cosine:
             return self.learning_rate
-        progress = (step - warm) / max(self.epochs * n_batches - warm, 1)
+        progress = (step - warm) / max(self.epochs * n_steps - warm, 1)
         return self.learning_rate * (1 + math.cos(math.pi * progress)) / 2
 
     def is_checkpoint_due(self, n_done: int) -> bool:
@@ -117,11 +149,22 @@ class TrainingOptions:
         return n_done % self.checkpoint_every == 0 or n_done == self.epochs
 
 
-def digest_run(modules: nn.ModuleDict, data: TrainingData, options: TrainingOptions) -> str:
-    """Return what tells this run from others: data, networks, first weights and options.
+def digest_run(
+    modules: nn.ModuleDict,
+    data: TrainingData,
+    options: TrainingOptions,
+    teachers: Mapping[str, str],
+) -> str:
+    """Return what tells this run from others: data, networks, first weights, teachers and options.
 
-    It is taken before the first step; how a run is carried out, its device and checkpoints, does
-    not count.
+    It is taken before the first step; how a run is carried out, its device, checkpoints and number
+    of processes, does not count.
+
+    Args:
+        modules: ``encoder`` and ``objective``.
+        data: the training data.
+        options: how to train.
+        teachers: fingerprints of the frozen encoders that embed along, by their part.
     """
     settings = {
         entry.name: repr(getattr(options, entry.name))
@@ -134,8 +177,18 @@ def digest_run(modules: nn.ModuleDict, data: TrainingData, options: TrainingOpti
             "objective": repr(getattr(modules["objective"], "options", None)),
             "structure": structure_digest(modules),
             "weights": digest_tensors(cpu_tensors(modules)),
-            "data": digest_tensors(
-                {"inputs": data.inputs.cpu().contiguous(), "labels": data.labels.cpu().contiguous()}
-            ),
+            "teachers": dict(teachers),
+            "data": _digest_data(data),
         }
     )
+
+
+def _digest_data(data: TrainingData) -> str:
+    tensors = {
+        "inputs": data.inputs,
+        "labels": data.labels,
+        "old_features": data.old_features,
+        "twin_features": data.twin_features,
+    }
+    given = {name: t.cpu().contiguous() for name, t in tensors.items() if t is not None}
+    return digest_tensors(given)

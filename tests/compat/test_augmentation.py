@@ -70,3 +70,13 @@ def test_feature_vectors_cannot_be_augmented() -> None:
 def test_negative_amounts_are_refused() -> None:
     with pytest.raises(InvalidInputError, match="at least 0"):
         Augmentation(rotation=-1)
+
+
+def test_a_flip_mirrors_about_half_of_the_images() -> None:
+    images = torch.zeros(200, 5, 4)
+    images[:, :, 0] = 1.0
+    views = random_views(images, Augmentation(flip=True), rng())
+    is_mirrored = views[:, 0, 3] > 0.5
+    assert 70 < int(is_mirrored.sum()) < 130
+    torch.testing.assert_close(views[is_mirrored], images[is_mirrored].flip(-1))
+    torch.testing.assert_close(views[~is_mirrored], images[~is_mirrored])

@@ -1,0 +1,213 @@
+"""One step of training: what its batches carry, its gradients, and its losses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from registry.errors import InvalidInputError, SamespaceError
+
+from .augmentation import random_maps, views_through
+from .encoders import Encoder
+from .objectives.protocol import CompatBatch, LossTerms, Needs, Objective, needs_of
+from .training_options import TrainingData, TrainingOptions
+from .workers import Workers
+
+
+class TrainingDivergedError(SamespaceError):
+    """A loss or a gradient became NaN or infinite."""
+
+
+@dataclass(frozen=True, slots=True)
+class Teachers:
+    """Frozen encoders that embed the views of every batch; None where nobody asks for them."""
+
+    old: Encoder | None = None
+    twin: Encoder | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The parts of a run, on their device.
+
+    Attributes:
+        modules: ``encoder`` and ``objective``.
+        backbone: gives the encoder's features of raw inputs, compiled or not.
+        needs: what batches carry.
+        teachers: who gives it, where the data do not.
+        optimizer: of all parameters that are trained.
+        device: where everything is.
+        options: how to train.
+        workers: the processes that train together.
+        digest: tells this run from others.
+    """
+
+    modules: nn.ModuleDict
+    backbone: Callable[[Tensor], Tensor]
+    needs: Needs
+    teachers: Teachers
+    optimizer: torch.optim.Optimizer
+    device: torch.device
+    options: TrainingOptions
+    workers: Workers
+    digest: str
+
+    def parameters(self) -> list[nn.Parameter]:
+        """Return the parameters that are trained."""
+        return [p for group in self.optimizer.param_groups for p in group["params"]]
+
+
+def check_parts(
+    objective: Objective, data: TrainingData, options: TrainingOptions, teachers: Teachers
+) -> Teachers:
+    """Return the teachers that a run needs, after checking that every need is met.
+
+    Raises:
+        InvalidInputError: if the objective is no network, a teacher is missing, or the data carry
+            features of views that augmentation would change.
+    """
+    if not isinstance(objective, nn.Module):
+        raise InvalidInputError(
+            f"an objective must be an nn.Module but {type(objective).__name__} is none"
+        )
+    needs = needs_of(objective)
+    old = _teacher("old", teachers.old, data.old_features, is_needed=needs.old_features)
+    twin = _teacher("twin", teachers.twin, data.twin_features, is_needed=needs.twin_features)
+    has_table = data.old_features is not None or data.twin_features is not None
+    if has_table and not options.augmentation.is_none:
+        raise InvalidInputError(
+            "the data carry old or twin features, which are not those of augmented views",
+            hint="train without augmentation, or give the encoders instead of their features",
+        )
+    return Teachers(old, twin)
+
+
+def _teacher(
+    name: str, encoder: Encoder | None, features: Tensor | None, *, is_needed: bool
+) -> Encoder | None:
+    if not is_needed or features is not None:
+        return None
+    if encoder is None:
+        whose = "old model's" if name == "old" else "twin's"
+        raise InvalidInputError(
+            f"the objective needs the {whose} features of every batch",
+            hint=f"give it: train(…, {name}_encoder=load_encoder(directory))",
+        )
+    return encoder
+
+
+def step_rows(order: Tensor, size: int) -> list[Tensor]:
+    """Return the rows of each step: `size` of them, and in the last one what is left.
+
+    A single row that is left joins the step before, since nothing can be normalised over one row.
+
+    Args:
+        order: the rows of an epoch. Shape: (n,).
+        size: rows a step, at least 1.
+    """
+    steps = list(torch.split(order, size))
+    if len(steps) > 1 and size > 1 and len(steps[-1]) == 1:
+        steps[-2:] = [torch.cat(steps[-2:])]
+    return steps
+
+
+def compute_gradients(
+    run: Run, data: TrainingData, rows: Tensor, rng: torch.Generator
+) -> dict[str, Tensor]:
+    """Leave the gradients of a step in the parameters, and return the mean of each loss term.
+
+    Args:
+        run: the parts.
+        data: on the device, or not.
+        rows: the step's rows, the same in every process. Shape: (n,).
+        rng: draws the views, the same in every process.
+    """
+    run.optimizer.zero_grad(set_to_none=True)
+    maps = random_maps(len(rows), run.options.augmentation, rng)
+    share, weight = run.workers.share(len(rows))
+    places = torch.arange(len(rows))[share]
+    sums: dict[str, Tensor] = {}
+    for part in torch.tensor_split(places, -(-len(rows) // run.options.batch_size)):
+        if len(part) == 0:
+            continue
+        terms = _losses(run, data, rows[part], None if maps is None else maps[part])
+        scale = weight * len(part) / len(places)
+        (torch.stack(list(terms.values())).sum() * scale).backward()  # type: ignore[no-untyped-call]
+        for name, term in terms.items():
+            sums[name] = sums.get(name, torch.zeros_like(term)).detach() + term.detach() * scale
+    summed = run.workers.add_up(run.parameters(), torch.stack(list(sums.values())))
+    return dict(zip(sums, summed, strict=True))
+
+
+def _losses(run: Run, data: TrainingData, rows: Tensor, maps: Tensor | None) -> LossTerms:
+    views = _rows(data.inputs, rows, run.device)
+    if maps is not None:
+        views = views_through(maps, views, run.options.augmentation)
+    with torch.autocast(run.device.type, torch.bfloat16, enabled=run.options.amp == "bf16"):
+        features = run.backbone(views)
+        old = _taught(run.teachers.old, data.old_features, rows, views)
+        twin = _taught(run.teachers.twin, data.twin_features, rows, views)
+    if run.modules["encoder"].normalised and not run.needs.raw_features:
+        features = functional.normalize(features)
+    batch = CompatBatch(
+        features=features,
+        old_features=old if run.needs.old_features else None,
+        labels=_rows(data.labels, rows, run.device),
+        twin_features=twin if run.needs.twin_features else None,
+    )
+    terms: LossTerms = run.modules["objective"](batch)
+    return terms
+
+
+def _taught(
+    teacher: Encoder | None, table: Tensor | None, rows: Tensor, views: Tensor
+) -> Tensor | None:
+    """Return a teacher's vectors: from the table where there is one, else of the views."""
+    if table is not None:
+        return _rows(table, rows, views.device)
+    if teacher is None:
+        return None
+    with torch.no_grad():
+        features: Tensor = teacher(views)
+    return features
+
+
+def _rows(tensor: Tensor, rows: Tensor, device: torch.device) -> Tensor:
+    return tensor[rows.to(tensor.device)].to(device, non_blocking=True)
+
+
+def descend(run: Run, terms: dict[str, Tensor], *, rate: float, where: str) -> dict[str, float]:
+    """Take the step, if losses and gradients are finite; return the loss terms as numbers.
+
+    Raises:
+        TrainingDivergedError: if they are not; nothing was changed.
+    """
+    parameters = run.parameters()
+    norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+    *values, size = torch.stack([*terms.values(), norm.to(run.device)]).tolist()
+    losses = dict(zip(terms, values, strict=True))
+    _check_finite(run, losses, size, where)
+    if run.options.clip_norm is not None:
+        nn.utils.clip_grads_with_norm_(parameters, run.options.clip_norm, norm)
+    for group in run.optimizer.param_groups:
+        group["lr"] = rate
+    run.optimizer.step()
+    return losses
+
+
+def _check_finite(run: Run, losses: dict[str, float], norm: float, where: str) -> None:
+    total = sum(losses.values())
+    if all(abs(value) < float("inf") for value in (total, norm)):
+        return
+    what = f"loss is {total}" if not abs(total) < float("inf") else f"gradient's norm is {norm}"
+    terms = ", ".join(f"{name} {value:.4g}" for name, value in losses.items())
+    checkpoint = run.options.checkpoint
+    kept = f"; {checkpoint} is as of the last good epoch" if checkpoint else ""
+    raise TrainingDivergedError(
+        f"the {what} in {where}: {terms}",
+        hint=f"lower the learning rate, set clip_norm, or look for NaN among the inputs{kept}",
+    )
