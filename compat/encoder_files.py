@@ -23,6 +23,7 @@ from registry.errors import (
 )
 
 from .backbones.catalog import build_backbone
+from .classifiers import Classifier, write_classifier
 from .deployment import rejoin_head
 from .embedding import embed_array
 from .encoders import Encoder, cpu_tensors, describe, fingerprint, structure_digest
@@ -31,14 +32,21 @@ from .options import build_options
 from .preprocessing import Preprocessing
 
 
-def save_encoder(encoder: Encoder, directory: Path, *, canaries: Tensor | None = None) -> None:
-    """Write weights, description and, if given, canaries into a folder, made if need be.
+def save_encoder(
+    encoder: Encoder,
+    directory: Path,
+    *,
+    canaries: Tensor | None = None,
+    classifier: Classifier | None = None,
+) -> None:
+    """Write weights, description and, if given, canaries and classifier into a folder.
 
     Args:
         encoder: what to save.
-        directory: an empty or new folder.
+        directory: an empty folder, or one that is made.
         canaries: a few fixed raw inputs; they are kept with the vectors that they give now, so that
             a library that changes under the model is caught. Shape: (n, ...).
+        classifier: what it was trained with, for later versions.
 
     Raises:
         InvalidInputError: if the folder holds something.
@@ -53,6 +61,8 @@ def save_encoder(encoder: Encoder, directory: Path, *, canaries: Tensor | None =
         inputs = canaries.detach().cpu().contiguous()
         vectors = torch.from_numpy(embed_array(encoder, inputs))
         save_file({"inputs": inputs, "vectors": vectors}, directory / CANARIES)
+    if classifier is not None:
+        write_classifier(directory, classifier)
     write_description(directory, describe(encoder))
 
 

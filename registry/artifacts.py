@@ -2,7 +2,9 @@
 
 A folder holds ``model.safetensors`` (the tensors), ``model.json`` (format number and space
 description) and, optionally, ``canaries.safetensors`` (``inputs`` and the ``vectors`` that they
-must give). Nothing in it is code, and nothing in it is a pickle.
+must give) and ``classifier.safetensors`` (``weights``, ``biases`` and ``classes`` of the classifier
+that it was trained with, which is no part of the space). Nothing in it is code, and nothing in it
+is a pickle.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ ARTIFACT_FORMAT = 1
 WEIGHTS = "model.safetensors"
 DESCRIPTION = "model.json"
 CANARIES = "canaries.safetensors"
+CLASSIFIER = "classifier.safetensors"
+FILES = (CANARIES, CLASSIFIER, DESCRIPTION, WEIGHTS)  # all that an artifact may hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,7 @@ def _check_safetensors(path: Path) -> None:
 def digest_artifact(directory: Path) -> str:
     """Return the SHA-256 over the bytes of all of the artifact's files."""
     digest = hashlib.sha256()
-    for name in (CANARIES, DESCRIPTION, WEIGHTS):
+    for name in FILES:
         path = directory / name
         if path.is_file():
             digest.update(name.encode())

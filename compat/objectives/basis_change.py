@@ -116,3 +116,11 @@ class BasisChangeHead(nn.Module):
         turned = self.inner(self.options.radius * twin)
         joined = torch.cat([added, turned], dim=1)
         return torch.cat([self.outer(joined[:, :old_dim]), joined[:, old_dim:]], dim=1)
+
+    def twin_map(self) -> Tensor:
+        """Return the linear map that recovers f from phi. Shape: (twin_dim, dim)."""
+        sizes = self.options
+        outer, inner = self.outer.matrix(), self.inner.matrix()
+        turned_back = torch.eye(sizes.dim, dtype=inner.dtype, device=inner.device)
+        turned_back[: sizes.old_dim, : sizes.old_dim] = outer.T  # h = turned_back · phi
+        return inner.T @ turned_back[sizes.to_add_dim :] / sizes.radius

@@ -38,7 +38,7 @@ class Options:
             samples of the classes it knows; ``class-means``: the means of the old model's
             normalised features, one for each class of the new data, as in [2] and [3]; ``both``:
             its own for the classes it knows, and class means for the others, as in [1]; ``auto``:
-            its own if it was kept, otherwise class means.
+            its own if it was kept and knows a class of the new data, otherwise class means.
         label_smoothing: in both cross-entropies, in [0, 1); 0.1 in [3].
         normalised: whether the first old_dim dimensions are normalised again before the old
             classifier; True fits old models whose vectors are of unit length.
@@ -145,6 +145,10 @@ class BCT(nn.Module):
         compared = cut(features, old_dim) if self.options.normalised else features[:, :old_dim]
         return self.options.old_scale * functional.linear(compared, self.weights, self.biases)
 
+    def classifier_on_vectors(self, *, normalised: bool) -> tuple[Tensor, Tensor]:  # noqa: ARG002 -- it met them as they are
+        """Return the new classifier; see `compat.objectives.protocol.classifier_of`."""
+        return self.classifier.on_vectors()
+
 
 def build(options: Options, setting: Setting) -> BCT:
     """Return the objective, with the old classifier or what stands for it.
@@ -169,7 +173,7 @@ def influence_of(influence: Influence, setting: Setting) -> OldClassifier:
         InvalidInputError: if the setting lacks it.
     """
     if influence == "auto":
-        influence = "class-means" if setting.old_classifier is None else "classifier"
+        influence = "classifier" if _knows_a_class(setting) else "class-means"
     if influence == "class-means":
         return _class_means(setting)
     if influence == "classifier":
@@ -183,6 +187,12 @@ def influence_of(influence: Influence, setting: Setting) -> OldClassifier:
         torch.cat([own.biases, means.biases[unknown].to(own.biases.dtype)]),
         rows,
     )
+
+
+def _knows_a_class(setting: Setting) -> bool:
+    if setting.old_classifier is None:
+        return False
+    return setting.old_classes is None or int(setting.old_classes.max()) >= 0
 
 
 def _class_means(setting: Setting) -> OldClassifier:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -142,6 +143,17 @@ class BT2(nn.Module):
         assert isinstance(head, BasisChangeHead)  # noqa: S101 (a Module to the protocol)
         twin, added = head.split(features)
         return twin, head.join(twin, added)
+
+    def classifier_on_vectors(self, *, normalised: bool) -> tuple[Tensor, Tensor]:
+        """Return the classifier on f as one on phi, of which f is a linear map.
+
+        See `compat.objectives.protocol.classifier_of`.
+        """
+        head = self.head
+        assert isinstance(head, BasisChangeHead)  # noqa: S101 (a Module to the protocol)
+        weights, biases = self.classifier.on_vectors()
+        length = math.sqrt(1 + self.options.radius**2) if normalised else 1.0
+        return length * weights @ head.twin_map(), biases
 
 
 def _distance(features: Tensor, targets: Tensor) -> Tensor:

@@ -50,6 +50,17 @@ def build_objective(name: str, options: Mapping[str, object], setting: Setting) 
     return built
 
 
+def uses_slots(name: str) -> bool:
+    """Return whether an objective gives every class a vertex that it keeps in all versions.
+
+    Its module then says ``USES_SLOTS = True``, and settings carry `Setting.slots`.
+
+    Raises:
+        NotFoundError: if the name is unknown; near names are listed.
+    """
+    return bool(getattr(OBJECTIVES.load(name), "USES_SLOTS", False))
+
+
 def build_head(name: str, options: Mapping[str, object]) -> nn.Module:
     """Return the head that an objective deploys, for trained weights to be loaded into.
 

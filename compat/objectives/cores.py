@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import torch
 from torch import Tensor, nn
@@ -48,6 +48,8 @@ class SimplexOptions:
         check_positive({} if self.scale is None else {"scale": self.scale})
         check_label_smoothing(self.label_smoothing)
 
+
+USES_SLOTS: Final = True  # each class owns a vertex; see `compat.objectives.catalog.uses_slots`
 
 # The options of the objective 'cores' are those of its classifier.
 Options = SimplexOptions

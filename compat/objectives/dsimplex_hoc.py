@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from .cores import SimplexClassifier, SimplexOptions, Unseen, shared_slots
 from .protocol import CompatBatch, LossTerms, Setting
 from .requirements import carried, check_positive, old_features_of
 
+USES_SLOTS: Final = True  # each class owns a vertex; see `compat.objectives.catalog.uses_slots`
 Variant = Literal["equation", "as-released"]
 
 

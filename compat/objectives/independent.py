@@ -57,6 +57,16 @@ class ClassHead(nn.Module):
         logits: Tensor = self.linear(features)
         return self.scale * logits
 
+    def on_vectors(self) -> tuple[Tensor, Tensor]:
+        """Return weights and biases with the scale multiplied in; for unit vectors if of cosines.
+
+        Shapes: (n_classes, dim) and (n_classes,).
+        """
+        if self.cosine:
+            weights = self.scale * functional.normalize(self.linear.weight)
+            return weights, weights.new_zeros(len(weights))
+        return self.scale * self.linear.weight, self.scale * self.linear.bias
+
 
 class Independent(nn.Module):
     """Cross-entropy on class labels, with no regard to any other model."""
@@ -79,6 +89,10 @@ class Independent(nn.Module):
                 logits, batch.labels, label_smoothing=smoothing
             )
         }
+
+    def classifier_on_vectors(self, *, normalised: bool) -> tuple[Tensor, Tensor]:  # noqa: ARG002 -- it met them as they are
+        """Return the new classifier; see `compat.objectives.protocol.classifier_of`."""
+        return self.classifier.on_vectors()
 
 
 def build(options: Options, setting: Setting) -> Independent:

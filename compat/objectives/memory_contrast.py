@@ -131,6 +131,10 @@ class MemoryContrast(nn.Module):
             terms["image"] = options.image_weight * (1 - cosines).mean()
         return terms
 
+    def classifier_on_vectors(self, *, normalised: bool) -> tuple[Tensor, Tensor]:  # noqa: ARG002 -- it met them as they are
+        """Return the new classifier; see `compat.objectives.protocol.classifier_of`."""
+        return self.classifier.on_vectors()
+
     def contrast(self, compatible: Tensor, labels: Tensor) -> Tensor:
         """Return the contrast of unit vectors with the memory, not weighted.
 

@@ -116,6 +116,16 @@ class OCA(nn.Module):
             "alignment": options.alignment_weight * (1 - cosines).mean(),
         }
 
+    def classifier_on_vectors(self, *, normalised: bool) -> tuple[Tensor, Tensor] | None:  # noqa: ARG002 -- it always met unit vectors
+        """Return the new classifier, through T; see `compat.objectives.protocol.classifier_of`."""
+        weights, biases = self.classifier.on_vectors()
+        if not isinstance(self.transform, OrthogonalLayer):
+            return weights, biases
+        if self.options.cosine:
+            return None  # the cosine with T h + b is no affine function of h
+        transform = self.transform
+        return weights @ transform.matrix(), biases + weights @ transform.offset()
+
 
 def build(options: Options, setting: Setting) -> OCA:
     """Return the objective, with the old model's class means on the new training data.

@@ -35,6 +35,17 @@ class OrthogonalLayer(nn.Module):
             mapped: Tensor = self.linear(features.to(dtype))
         return mapped
 
+    def matrix(self) -> Tensor:
+        """Return T. Shape: (dim, dim)."""
+        weight = self.linear.weight
+        assert isinstance(weight, Tensor)  # noqa: S101 (torch's promise)
+        return weight
+
+    def offset(self) -> Tensor:
+        """Return b, zeros if there is no bias. Shape: (dim,)."""
+        bias = self.linear.bias
+        return bias if isinstance(bias, Tensor) else self.matrix().new_zeros(len(self.matrix()))
+
 
 def baked(module: nn.Module) -> nn.Module:
     """Return a copy whose parametrised weights are plain ones with the same values.

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
+import torch
 from torch import Tensor, nn
 
 from registry.domain.contracts import Contract
@@ -126,6 +127,8 @@ class Objective(Protocol):
     - ``needs_raw_features``: whether batches must carry the backbone's features before any
       normalisation, even of an encoder that normalises. `Encoder.features` gives them.
 
+    It may have a method ``classifier_on_vectors(*, normalised)``; see `classifier_of`.
+
     Attributes:
         head: what is deployed behind the backbone and saved with it; `nn.Identity` if nothing is.
             Any other is a `Head`. The objective applies it itself: the encoder in training has
@@ -166,6 +169,26 @@ def needs_of(objective: Objective) -> Needs:
         twin_features=bool(getattr(objective, "needs_twin_features", False)),
         raw_features=bool(getattr(objective, "needs_raw_features", False)),
     )
+
+
+def classifier_of(objective: Objective, *, normalised: bool) -> tuple[Tensor, Tensor] | None:
+    """Return the trained classifier of all classes, as it meets the vectors that are deployed.
+
+    It is kept with a version, because a later one can be trained by its say (BCT).
+
+    Args:
+        objective: trained.
+        normalised: whether deployed vectors get unit norm.
+
+    Returns:
+        Weights and biases, any scale multiplied in, without gradients; None if the objective has no
+        classifier, or none that is an affine function of the vectors. Shapes: (n_classes, dim) and
+        (n_classes,).
+    """
+    ask = getattr(objective, "classifier_on_vectors", None)
+    with torch.no_grad():
+        found: tuple[Tensor, Tensor] | None = None if ask is None else ask(normalised=normalised)
+    return None if found is None else (found[0].detach(), found[1].detach())
 
 
 class Head(Protocol):

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..artifacts import CANARIES, DESCRIPTION, WEIGHTS, digest_artifact
+from ..artifacts import FILES, digest_artifact
 from ..db import versions
 from ..db.session import Connection, write
 from ..domain.canonical import Json
@@ -84,7 +84,7 @@ def _holds(target: Path, digest: str) -> bool:
 def _copy(directory: Path, temporary: Path, digest: str) -> None:
     """Copy what the digest covers and nothing else that may lie there, such as checkpoints."""
     temporary.mkdir(parents=True)
-    for name in (WEIGHTS, DESCRIPTION, CANARIES):
+    for name in FILES:
         if (directory / name).is_file():
             shutil.copyfile(directory / name, temporary / name)
             _flush(temporary / name)

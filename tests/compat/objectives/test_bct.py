@@ -176,7 +176,15 @@ def test_what_the_setting_lacks_is_named() -> None:
 def test_rows_of_the_old_classifier_are_checked(rows: list[int], message: str) -> None:
     setting = replace(with_classifier(), old_classes=torch.tensor(rows))
     with pytest.raises(InvalidInputError, match=message):
-        build(Options(), setting)
+        build(Options(influence="classifier"), setting)
+
+
+def test_an_old_classifier_that_knows_no_class_gives_way_to_class_means() -> None:
+    setting = replace(with_classifier(), old_classes=torch.tensor([-1] * N_CLASSES))
+    assert setting.old_features is not None
+    objective = build(Options(), setting)
+    expected = class_prototypes(setting.old_features, setting.labels, N_CLASSES)
+    torch.testing.assert_close(objective.weights, expected)
 
 
 def test_a_new_space_smaller_than_the_old_one_is_refused() -> None:
