@@ -11,6 +11,7 @@ from torch import nn
 from registry.domain.canonical import Json
 from registry.errors import InvalidInputError
 
+from .backbones.stacked import Stacked
 from .encoders import Encoder
 from .heads import Headed
 from .objectives.catalog import build_head
@@ -59,6 +60,59 @@ def with_head(encoder: Encoder, head: nn.Module, *, objective: str) -> Encoder:
         backbone_options=encoder.backbone_options,
     )
     return deployed.train(encoder.training)
+
+
+def without_head(encoder: Encoder, *, normalised: bool | None = None) -> Encoder:
+    """Return the encoder of the bare backbone, which is shared; its own head is left out.
+
+    Args:
+        encoder: what was deployed.
+        normalised: whether vectors get unit norm; None leaves it as it is.
+    """
+    backbone, dim = encoder.backbone, encoder.dim
+    if isinstance(backbone, Headed):
+        dim = backbone.in_dim
+        backbone = backbone.backbone
+    return Encoder(
+        backbone,
+        dim=dim,
+        preprocessing=encoder.preprocessing,
+        normalised=encoder.normalised if normalised is None else normalised,
+        backbone_name=encoder.backbone_name,
+        backbone_options=encoder.backbone_options,
+    )
+
+
+def stacked(frozen: Encoder, encoder: Encoder) -> Encoder:
+    """Return the encoder of raw inputs whose last network was trained on features of a frozen one.
+
+    Args:
+        frozen: gave the features, and takes the inputs.
+        encoder: was trained on them.
+
+    Raises:
+        InvalidInputError: if a backbone is not in the catalog, by which both are built again.
+    """
+    names = (frozen.backbone_name, encoder.backbone_name)
+    if None in names:
+        raise InvalidInputError(
+            "a network of your own cannot be put in front of, or behind, another one",
+            hint="embed the data with it, save the vectors as inputs, and train an mlp on those",
+        )
+    options: dict[str, Json] = {
+        "first": names[0],
+        "first_options": frozen.backbone_options,
+        "second": names[1],
+        "second_options": encoder.backbone_options,
+    }
+    return Encoder(
+        Stacked(frozen.backbone, encoder.backbone),
+        dim=encoder.dim,
+        preprocessing=frozen.preprocessing,
+        normalised=encoder.normalised,
+        backbone_name="stacked",
+        backbone_options=options,
+    ).train(encoder.training)
 
 
 def rejoin_head(backbone: nn.Module, description: Mapping[str, Json]) -> Headed:

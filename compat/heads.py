@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from registry.domain.canonical import Json
+from registry.errors import InvalidInputError
 
 
 class Headed(nn.Module):
@@ -32,6 +33,16 @@ class Headed(nn.Module):
         self.head = head
         self.objective = objective
         self.head_options = dict(head_options)
+
+    @property
+    def in_dim(self) -> int:
+        """Dimensions of the features between backbone and head."""
+        stated = self.head_options.get("in_dim")
+        if not isinstance(stated, int):
+            raise InvalidInputError(
+                f"the head of objective {self.objective!r} does not say 'in_dim' in its options"
+            )
+        return stated
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return vectors, not normalised. Shape: (n, ...) to (n, dim)."""

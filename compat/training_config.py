@@ -7,12 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
-from zlib import error as ZlibError  # noqa: N812
-
-import numpy as np
-import torch
-from numpy.typing import NDArray
 
 from registry.domain.refs import check_name
 from registry.errors import CorruptFileError, InvalidInputError, NotFoundError
@@ -20,7 +14,7 @@ from registry.errors import CorruptFileError, InvalidInputError, NotFoundError
 from .augmentation import Augmentation
 from .options import build_options
 from .preprocessing import Preprocessing
-from .training_options import TrainingData, TrainingOptions
+from .training_options import TrainingOptions
 
 _SECTIONS = ("model", "data", "objective", "preprocessing", "augmentation", "training")
 
@@ -31,31 +25,77 @@ class ModelConfig:
 
     Attributes:
         name: the model line that the new version joins.
-        backbone: a name of the catalog, or ``package.module:factory``.
-        normalise: whether vectors get unit L2 norm.
+        backbone: a name of the catalog, or ``package.module:factory``. With `init` it is left out,
+            unless that version's backbone is the user's own; with `head_only` it is the network
+            that is trained, an ``mlp`` by default.
+        normalise: whether vectors get unit L2 norm; by default they do, or do as `init` does.
         dim: number of dimensions; may be left out if the options have `dim`.
         options: of the backbone.
+        init: a version whose weights are the first ones, as ``products@2``. Its preprocessing comes
+            with it.
+        head_only: whether that version's backbone stays as it is, and only a network behind it is
+            trained. The backbone's features of the training data are computed once.
+
+    Raises:
+        InvalidInputError: if they contradict each other.
     """
 
     name: str
-    backbone: str
-    normalise: bool = True
+    backbone: str | None = None
+    normalise: bool | None = None
     dim: int | None = None
     options: dict[str, Any] = field(default_factory=dict)
+    init: str | None = None
+    head_only: bool = False
 
     def __post_init__(self) -> None:
         check_name("model", self.name)
+        if self.head_only and self.init is None:
+            raise InvalidInputError(
+                "[model] head_only needs a version whose backbone stays as it is",
+                hint='name it: init = "products@1"',
+            )
+        if self.init is None and self.backbone is None:
+            raise InvalidInputError(
+                "[model] lacks 'backbone'", hint='add backbone = "mlp", or any other, to [model]'
+            )
+        if self.init is not None and not self.head_only and (self.options or self.dim is not None):
+            raise InvalidInputError(
+                f"the network of {self.init!r} comes with its own options and dim",
+                hint="drop them from [model], or drop init to begin with fresh weights",
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class DataConfig:
-    """``[data]``: what it is trained on.
+    """``[data]``: what it is trained on. Paths are relative to the configuration file.
 
     Attributes:
-        train: an .npz file with `inputs` and `labels`; relative to the configuration file.
+        train: an .npz file with `inputs` and `labels`.
+        rehearsal: another one with data of earlier classes, which are trained along.
+        rehearsal_per_class: how many of each class are rehearsed at most, at least 1; None for all.
+
+    Raises:
+        InvalidInputError: if the number is below 1, or there is nothing to rehearse.
     """
 
     train: Path
+    rehearsal: Path | None = None
+    rehearsal_per_class: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.rehearsal_per_class is None:
+            return
+        if self.rehearsal_per_class < 1:
+            raise InvalidInputError(
+                f"rehearsal_per_class of [data] must be at least 1 but is "
+                f"{self.rehearsal_per_class}"
+            )
+        if self.rehearsal is None:
+            raise InvalidInputError(
+                "[data] has rehearsal_per_class but nothing to rehearse",
+                hint='add rehearsal = "earlier.npz"',
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +105,13 @@ class ObjectiveConfig:
     Attributes:
         name: a name of the catalog.
         against: the version to be compatible with, as ``products@1``, or None.
+        twin: a version that was trained freely on the same data, which ``bt2`` needs, or None.
         options: of the objective.
     """
 
     name: str = "independent"
     against: str | None = None
+    twin: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -120,14 +162,29 @@ def parse_training_config(given: Mapping[str, object], *, directory: Path) -> Tr
     if "augmentation" in training:
         raise InvalidInputError("augmentation has its own section", hint="write [augmentation]")
     training["augmentation"] = build_options(Augmentation, tables["augmentation"], "[augmentation]")
-    data = _with_paths(tables["data"], "train", directory)
-    return TrainingConfig(
+    data = _with_paths(_with_paths(tables["data"], "train", directory), "rehearsal", directory)
+    config = TrainingConfig(
         model=build_options(ModelConfig, tables["model"], "[model]"),
         data=build_options(DataConfig, data, "[data]"),
         objective=build_options(ObjectiveConfig, tables["objective"], "[objective]"),
         preprocessing=build_options(Preprocessing, tables["preprocessing"], "[preprocessing]"),
         training=build_options(TrainingOptions, training, "[training]"),
     )
+    _check_init(config, tables)
+    return config
+
+
+def _check_init(config: TrainingConfig, tables: Mapping[str, object]) -> None:
+    if config.model.init is not None and tables["preprocessing"]:
+        raise InvalidInputError(
+            f"the preprocessing of {config.model.init!r} comes with its weights",
+            hint="drop [preprocessing]",
+        )
+    if config.model.head_only and not config.training.augmentation.is_none:
+        raise InvalidInputError(
+            "with head_only the backbone's features are computed once, so views cannot vary",
+            hint="drop [augmentation], or train the whole network",
+        )
 
 
 def _table(given: Mapping[str, object], name: str) -> dict[str, object]:
@@ -142,39 +199,3 @@ def _table(given: Mapping[str, object], name: str) -> dict[str, object]:
 def _with_paths(table: dict[str, object], key: str, directory: Path) -> dict[str, object]:
     value = table.get(key)
     return {**table, key: directory / value} if isinstance(value, str) else table
-
-
-def read_training_data(path: Path) -> TrainingData:
-    """Read inputs and labels from an .npz file; classes are numbered 0, 1, … in sorted order.
-
-    Raises:
-        NotFoundError: if there is no such file.
-        CorruptFileError: if it is not an .npz file of plain arrays.
-        InvalidInputError: if an array is missing or has a wrong type or shape.
-    """
-    if not path.is_file():
-        raise NotFoundError(f"there is no training data {path}", hint="see 'train' in [data]")
-    arrays = _read_arrays(path)
-    for name in ("inputs", "labels"):
-        if name not in arrays:
-            raise InvalidInputError(
-                f"{path} holds {', '.join(sorted(arrays)) or 'nothing'} but no {name!r}",
-                hint="numpy.savez(path, inputs=…, labels=…)",
-            )
-    inputs, labels = arrays["inputs"], arrays["labels"]
-    if inputs.dtype not in (np.uint8, np.float32):
-        raise InvalidInputError(f"inputs must be uint8 or float32 but are {inputs.dtype}")
-    if labels.ndim != 1 or labels.dtype.kind not in "iu":
-        raise InvalidInputError(
-            f"labels must be integers of shape (n,) but are {labels.dtype} of {labels.shape}"
-        )
-    _, numbers = np.unique(labels, return_inverse=True)
-    return TrainingData(torch.from_numpy(inputs), torch.from_numpy(numbers.astype(np.int64)))
-
-
-def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        with path.open("rb") as stream, np.lib.npyio.NpzFile(stream, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, BadZipFile, ZlibError) as error:
-        raise CorruptFileError(f"{path} is not an .npz file of plain arrays: {error}") from error

@@ -16,8 +16,9 @@ from ..options import build_options
 BACKBONES: Final = Catalog(
     kind="backbone",
     built_in={
-        "small_convnet": "compat.backbones.small_convnet",
         "mlp": "compat.backbones.mlp",
+        "small_convnet": "compat.backbones.small_convnet",
+        "stacked": "compat.backbones.stacked",
     },
     group="samespace.backbones",
     extra="train",

@@ -1,93 +1,28 @@
-"""Training a new version and registering it with its contract to the old one."""
+"""Training a new version and registering it with its contracts to earlier ones."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from compat.backbones.own import is_own
-from compat.building import encoder_from_config, objective_from_config
-from compat.embedding import embed_array
+from compat.classifiers import Classifier
 from compat.encoder_files import save_encoder
-from compat.encoders import Encoder
-from compat.objectives.protocol import Objective
 from compat.training import EpochRecord, train
-from compat.training_config import TrainingConfig, read_training_data
-from compat.training_options import TrainingData
+from compat.workers import Workers, joined
 from registry.domain.canonical import Json
+from registry.domain.contracts import Contract
+from registry.domain.refs import VersionRef
 from registry.domain.versions import ModelVersion
-from registry.errors import InvalidInputError
 from registry.service import Parent, Registration, Registry
 
-from .embedding import load_version, refusing_misfits
+from .planning import TrainingPlan, labels_of, plan_training
 
-N_CANARIES = 8
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingPlan:
-    """A training that is ready to run: everything was read, built and checked.
-
-    Attributes:
-        config: the configuration.
-        data: the training data.
-        encoder: the encoder with its first weights.
-        objective: the objective.
-        old: the version it shall be compatible with, or None.
-        old_encoder: that version's encoder, or None.
-    """
-
-    config: TrainingConfig
-    data: TrainingData
-    encoder: Encoder
-    objective: Objective
-    old: ModelVersion | None
-    old_encoder: Encoder | None
-
-
-def plan_training(
-    registry: Registry, config: TrainingConfig, *, directory: Path, old_factory: str | None = None
-) -> TrainingPlan:
-    """Read the data, load the old model, and build encoder and objective.
-
-    Args:
-        registry: an open registry.
-        config: what to train.
-        directory: folder where a backbone of the user's own is looked for.
-        old_factory: builds the old version's backbone, if that is the user's own; by default the
-            one that the configuration names.
-
-    Raises:
-        NotFoundError: if a file, a name or the old version does not exist.
-        InvalidInputError: if objective, data and old model do not fit to each other.
-    """
-    data = read_training_data(config.data.train)
-    encoder = encoder_from_config(config, directory=directory)
-    with refusing_misfits(f"backbone {config.model.backbone!r} cannot take", data.inputs):
-        embed_array(encoder, data.inputs[:1])
-    old = old_encoder = features = None
-    if config.objective.against is not None:
-        old = registry.models.get(config.objective.against)
-        if old.ref.model != config.model.name:
-            raise InvalidInputError(
-                f"{old.ref} is not of the model line {config.model.name!r}",
-                hint="[objective] against names an earlier version of [model] name",
-            )
-        needs_factory = old.description.architecture.get("backbone") is None
-        own = config.model.backbone if is_own(config.model.backbone) else None
-        factory = (old_factory or own) if needs_factory else None
-        old_encoder = load_version(registry, old, factory=factory)
-        with refusing_misfits(f"{old.ref} cannot embed", data.inputs):
-            features = torch.from_numpy(embed_array(old_encoder, data.inputs))
-    objective = objective_from_config(config, data, dim=encoder.dim, old_features=features)
-    return TrainingPlan(config, data, encoder, objective, old, old_encoder)
+__all__ = ["TrainingPlan", "plan_training", "train_version"]
 
 
 def train_version(
@@ -99,6 +34,8 @@ def train_version(
 ) -> Registration:
     """Train as planned, then register the new version.
 
+    Under ``torchrun`` all processes train together; the first one registers.
+
     Args:
         registry: an open registry.
         plan: what `plan_training` made.
@@ -106,23 +43,44 @@ def train_version(
         on_epoch: called with each epoch's record.
 
     Raises:
-        TrainingDivergedError: if the loss becomes NaN or infinite; nothing is registered.
+        TrainingDivergedError: if a loss becomes NaN or infinite; nothing is registered.
     """
-    records: list[EpochRecord] = []
-    for record in train(
-        plan.encoder,
-        plan.objective,
-        plan.data,
-        plan.config.training,
-        old_encoder=plan.old_encoder,
-        resume=resume,
-    ):
-        records.append(record)
-        if on_epoch is not None:
-            on_epoch(record)
+    with joined(plan.config.training.device) as workers:
+        records: list[EpochRecord] = []
+        for record in train(
+            plan.encoder,
+            plan.objective,
+            plan.data,
+            plan.config.training,
+            old_encoder=plan.old_encoder,
+            twin_encoder=None if plan.twin is None else plan.twin.encoder,
+            resume=resume,
+        ):
+            records.append(record)
+            if on_epoch is not None:
+                on_epoch(record)
+        return _register_once(registry, plan, records, workers)
+
+
+def _register_once(
+    registry: Registry, plan: TrainingPlan, records: list[EpochRecord], workers: Workers
+) -> Registration:
+    """Let the first process register; the others wait, and look up what it made."""
+    if not workers.is_first:
+        return Registration(registry.models.get(workers.tell("")), is_new=False)
+    made = _register(registry, plan, records)
+    workers.tell(str(made.version.ref))
+    return made
+
+
+def _register(registry: Registry, plan: TrainingPlan, records: list[EpochRecord]) -> Registration:
+    deployed = plan.deployed().cpu()
+    classifier = Classifier.from_objective(
+        plan.objective, labels_of(plan.data), normalised=deployed.normalised
+    )
     with tempfile.TemporaryDirectory(prefix="samespace-") as folder:
         directory = Path(folder) / "artifact"
-        save_encoder(plan.encoder.cpu(), directory, canaries=_canaries(plan.data))
+        save_encoder(deployed, directory, canaries=plan.canaries, classifier=classifier)
         return registry.register(
             plan.config.model.name,
             directory,
@@ -131,28 +89,38 @@ def train_version(
         )
 
 
-def _canaries(data: TrainingData) -> Tensor:
-    rows = np.linspace(0, len(data.inputs) - 1, num=min(N_CANARIES, len(data.inputs)), dtype=int)
-    return data.inputs[torch.from_numpy(rows)]
-
-
 def _parents(plan: TrainingPlan) -> tuple[Parent, ...]:
-    if plan.old is None:
-        return ()
-    relation = f"trained against: {plan.config.objective.name}"
-    return (Parent(plan.old.ref, relation, plan.objective.contract),)
+    """Return the versions it came from: one entry each, with the contract to the old one."""
+    relations: dict[VersionRef, list[str]] = {}
+    contracts: dict[VersionRef, Contract | None] = {}
+    roles = (
+        (plan.old.version if plan.old else None, f"trained against: {plan.config.objective.name}"),
+        (plan.twin.version if plan.twin else None, "imitates it, its twin"),
+        (plan.start.init, "keeps its backbone" if plan.start.frozen else "began with its weights"),
+    )
+    for version, relation in roles:
+        if version is not None and version.ref.model == plan.config.model.name:
+            relations.setdefault(version.ref, []).append(relation)
+    if plan.old is not None:
+        contracts[plan.old.version.ref] = plan.objective.contract
+    return tuple(
+        Parent(ref, "; ".join(said), contracts.get(ref)) for ref, said in relations.items()
+    )
 
 
 def _training_record(plan: TrainingPlan, records: list[EpochRecord]) -> dict[str, Json]:
-    options = plan.config.training
+    options, model = plan.config.training, plan.config.model
     last = records[-1] if records else None
-    return {
+    record: dict[str, Json] = {
         "objective": plan.config.objective.name,
         "objective_options": _plain(plan.config.objective.options),
-        "against": str(plan.old.ref) if plan.old else None,
-        "backbone": None if is_own(plan.config.model.backbone) else plan.config.model.backbone,
+        "against": _name(plan.old.version if plan.old else None),
+        "twin": _name(plan.twin.version if plan.twin else None),
+        "init": _name(plan.start.init),
+        "head_only": plan.start.frozen is not None,
+        "backbone": None if is_own(model.backbone or "") else plan.encoder.backbone_name,
         "epochs": options.epochs,
-        "batch_size": options.batch_size,
+        "batch_size": options.step_size,
         "learning_rate": options.learning_rate,
         "weight_decay": options.weight_decay,
         "optimizer": options.optimizer,
@@ -162,6 +130,13 @@ def _training_record(plan: TrainingPlan, records: list[EpochRecord]) -> dict[str
         "losses": dict(last.losses) if last else {},
         "torch": str(torch.__version__),
     }
+    if plan.slots:
+        record["slots"] = {str(label): vertex for label, vertex in plan.slots.items()}
+    return record
+
+
+def _name(version: ModelVersion | None) -> str | None:
+    return None if version is None else str(version.ref)
 
 
 def _plain(options: Mapping[str, Any]) -> dict[str, Json]:

@@ -9,13 +9,10 @@ import torch
 from compat.augmentation import Augmentation
 from compat.building import encoder_from_config, objective_from_config
 from compat.encoders import fingerprint
+from compat.objectives import Setting
 from compat.preprocessing import Preprocessing
-from compat.training_config import (
-    TrainingConfig,
-    parse_training_config,
-    read_training_config,
-    read_training_data,
-)
+from compat.training_config import TrainingConfig, parse_training_config, read_training_config
+from compat.training_data import read_training_data
 from registry.errors import CorruptFileError, InvalidInputError, NotFoundError, SamespaceError
 
 TEXT = """
@@ -164,7 +161,8 @@ def build(config: TrainingConfig, directory: Path) -> tuple[str, list[torch.Tens
     data = read_training_data(config.data.train)
     encoder = encoder_from_config(config, directory=directory)
     old = torch.eye(6, 5)
-    objective = objective_from_config(config, data, dim=encoder.dim, old_features=old)
+    setting = Setting(encoder.dim, data.n_classes, data.labels, old)
+    objective = objective_from_config(config, setting)
     assert isinstance(objective, torch.nn.Module)
     return fingerprint(encoder), list(objective.state_dict().values())
 

@@ -88,7 +88,7 @@ def test_batches_carry_what_is_asked_for_of_the_same_views(data: TrainingData) -
 def test_what_is_not_asked_for_is_not_carried(data: TrainingData) -> None:
     spy = Spy()
     others = {"old_encoder": new_encoder(4, 1), "twin_encoder": new_encoder(5, 2)}
-    list(train(new_encoder(), spy, data, replace(OPTIONS, epochs=1), **others))  # type: ignore[arg-type]
+    list(train(new_encoder(), spy, data, replace(OPTIONS, epochs=1), **others))
     first = spy.batches[0]
     assert first.old_features is None
     assert first.twin_features is None
@@ -162,13 +162,13 @@ def test_a_checkpoint_against_another_old_model_or_twin_is_refused(
     def spy() -> Spy:
         return Spy(old=True, twin=True)
 
-    next(train(new_encoder(), spy(), data, options, **teachers))  # type: ignore[arg-type]
+    next(train(new_encoder(), spy(), data, options, **teachers))
     kept = shutil.copy(checkpoint, tmp_path / "kept")
     for changed in ({"old_encoder": new_encoder(4, 3)}, {"twin_encoder": new_encoder(5, 3)}):
         others = {**teachers, **changed}
         with pytest.raises(InvalidInputError, match="checkpoint of another run"):
-            train(new_encoder(), spy(), data, options, resume=Path(kept), **others)  # type: ignore[arg-type]
-    again = train(new_encoder(), spy(), data, options, resume=Path(kept), **teachers)  # type: ignore[arg-type]
+            train(new_encoder(), spy(), data, options, resume=Path(kept), **others)
+    again = train(new_encoder(), spy(), data, options, resume=Path(kept), **teachers)
     assert [record.epoch for record in again] == [2]
 
 
@@ -176,7 +176,7 @@ def test_where_the_data_lie_changes_nothing(data: TrainingData) -> None:
     ends = set()
     for keep in ("auto", "always", "never"):
         encoder = new_encoder()
-        list(train(encoder, Spy(), data, replace(OPTIONS, data_on_device=keep)))  # type: ignore[arg-type]
+        list(train(encoder, Spy(), data, replace(OPTIONS, data_on_device=keep)))
         ends.add(fingerprint(encoder))
     assert len(ends) == 1
 
@@ -208,6 +208,7 @@ def test_a_gradient_that_is_not_finite_stops_before_the_weights_change(
     assert all(bool(torch.isfinite(p).all()) for p in encoder.parameters())
 
 
+@pytest.mark.slow  # the compiler takes half a minute
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own compiler
 def test_a_compiled_backbone_trains_to_the_same_numbers(data: TrainingData) -> None:
     if shutil.which("g++") is None and shutil.which("clang++") is None:

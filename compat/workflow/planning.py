@@ -1,0 +1,191 @@
+"""Planning a training: everything is read, built and checked before the first step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from compat.building import objective_from_config
+from compat.deployment import with_head
+from compat.embedding import embed_array
+from compat.encoders import Encoder
+from compat.objectives.catalog import uses_slots
+from compat.objectives.protocol import Objective, Setting, needs_of
+from compat.seeds import derive_seed
+from compat.training_config import TrainingConfig
+from compat.training_data import read_training_data
+from compat.training_options import TrainingData
+from registry.domain.versions import ModelVersion
+from registry.errors import InvalidInputError
+from registry.service import Registry
+
+from .embedding import refusing_misfits
+from .starting import Start, start_from_config
+from .teaching import SlotsOf, Teacher, class_slots, load_teacher
+
+N_CANARIES = 8
+_REHEARSAL = (0, 4)  # place of the draw in the run's seeds
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingPlan:
+    """A training that is ready to run.
+
+    Attributes:
+        config: the configuration.
+        data: what is trained on: raw inputs, or a frozen backbone's features of them.
+        start: the encoder with its first weights.
+        objective: the objective.
+        old: the version it shall be compatible with, or None.
+        twin: the version that was trained freely on the same data, or None.
+        canaries: raw inputs that are kept with the version. Shape: (n_canaries, ...).
+        slots: vertex of each class label, for objectives with a simplex; otherwise empty.
+    """
+
+    config: TrainingConfig
+    data: TrainingData
+    start: Start
+    objective: Objective
+    old: Teacher | None
+    twin: Teacher | None
+    canaries: Tensor
+    slots: Mapping[int, int]
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder in training."""
+        return self.start.encoder
+
+    @property
+    def old_encoder(self) -> Encoder | None:
+        """The old version's encoder, or None."""
+        return None if self.old is None else self.old.encoder
+
+    def deployed(self) -> Encoder:
+        """Return the encoder as it is registered: of raw inputs, with the objective's head."""
+        name = self.config.objective.name
+        return with_head(self.start.whole(), self.objective.head, objective=name)
+
+
+def plan_training(
+    registry: Registry,
+    config: TrainingConfig,
+    *,
+    directory: Path,
+    old_factory: str | None = None,
+    slots: SlotsOf | None = None,
+) -> TrainingPlan:
+    """Read the data, load the old model and the twin, and build encoder and objective.
+
+    Args:
+        registry: an open registry.
+        config: what to train.
+        directory: folder where a backbone of the user's own is looked for.
+        old_factory: builds the old version's backbone, if that is the user's own; by default the
+            one that the configuration names.
+        slots: gives each class its vertex, for objectives with a simplex; by default a class's
+            label is its vertex.
+
+    Raises:
+        NotFoundError: if a file, a name or a version does not exist.
+        InvalidInputError: if objective, data and versions do not fit to each other.
+    """
+    raw = _read(config)
+    start = start_from_config(registry, config, directory=directory)
+    data = _trained_on(raw, start, config)
+    named = config.objective
+    old = load_teacher(registry, named.against, config, raw.inputs, factory=old_factory)
+    twin = load_teacher(registry, named.twin, config, raw.inputs, factory=None)
+    table = _slots(config, data, start.encoder.dim, slots, old.version if old else None)
+    setting = _setting(data, start.encoder.dim, table, old, twin)
+    objective = objective_from_config(config, setting)
+    _check_twin(objective, config)
+    if config.training.augmentation.is_none:
+        needs = needs_of(objective)
+        data = replace(
+            data,
+            old_features=setting.old_features if needs.old_features else None,
+            twin_features=setting.twin_features if needs.twin_features else None,
+        )
+    return TrainingPlan(config, data, start, objective, old, twin, _canaries(raw), table)
+
+
+def _read(config: TrainingConfig) -> TrainingData:
+    return read_training_data(
+        config.data.train,
+        rehearsal=config.data.rehearsal,
+        per_class=config.data.rehearsal_per_class,
+        rng=np.random.default_rng(derive_seed(config.training.seed, *_REHEARSAL)),
+    )
+
+
+def _trained_on(raw: TrainingData, start: Start, config: TrainingConfig) -> TrainingData:
+    """Return the data that the encoder in training takes, after letting it take a row."""
+    data, frozen = raw, start.frozen
+    if frozen is not None and start.init is not None:
+        with refusing_misfits(f"{start.init.ref} cannot embed", raw.inputs):
+            features = embed_array(frozen, raw.inputs, device=config.training.device)
+        data = replace(raw, inputs=torch.from_numpy(features))
+    name = start.encoder.backbone_name or config.model.backbone
+    with refusing_misfits(f"backbone {name!r} cannot take", data.inputs):
+        embed_array(start.encoder, data.inputs[:1])
+    return data
+
+
+def _slots(
+    config: TrainingConfig,
+    data: TrainingData,
+    dim: int,
+    slots: SlotsOf | None,
+    old: ModelVersion | None,
+) -> dict[int, int]:
+    if not uses_slots(config.objective.name):
+        return {}
+    stated = config.objective.options.get("n_slots")
+    n_slots = stated if isinstance(stated, int) else dim + 1
+    return class_slots(labels_of(data), n_slots, slots, old)
+
+
+def labels_of(data: TrainingData) -> tuple[int, ...]:
+    """Return the user's own label of each class number."""
+    return data.classes or tuple(range(data.n_classes))
+
+
+def _setting(
+    data: TrainingData,
+    dim: int,
+    slots: Mapping[int, int],
+    old: Teacher | None,
+    twin: Teacher | None,
+) -> Setting:
+    labels = labels_of(data)
+    kept = None if old is None else old.classifier
+    return Setting(
+        dim=dim,
+        n_classes=data.n_classes,
+        labels=data.labels,
+        old_features=None if old is None else old.features,
+        twin_features=None if twin is None else twin.features,
+        old_classifier=None if kept is None else kept.weights,
+        old_biases=None if kept is None else kept.biases,
+        old_classes=None if kept is None else kept.rows_of(labels),
+        slots=torch.tensor([slots[label] for label in labels]) if slots else None,
+    )
+
+
+def _check_twin(objective: Objective, config: TrainingConfig) -> None:
+    if config.objective.twin is not None and not needs_of(objective).twin_features:
+        raise InvalidInputError(
+            f"objective {config.objective.name!r} has no use for a twin",
+            hint="drop twin from [objective]; 'bt2' is the one that needs it",
+        )
+
+
+def _canaries(data: TrainingData) -> Tensor:
+    rows = np.linspace(0, len(data.inputs) - 1, num=min(N_CANARIES, len(data.inputs)), dtype=int)
+    return data.inputs[torch.from_numpy(rows)]
