@@ -41,13 +41,14 @@ def encoder_from_config(
     options = {"in_features": in_features, **model.options} if is_told else model.options
     with seeded(derive_seed(config.training.seed, *_ENCODER)):
         backbone = own_backbone(model, directory=directory) or build_backbone(name, options)
+    rebuild = getattr(backbone, "rebuild_options", None)  # such as a hub's answer, written out
     return Encoder(
         backbone,
         dim=_dim(model),
         preprocessing=config.preprocessing,
         normalised=model.normalise is not False,
         backbone_name=None if is_own(name) else name,
-        backbone_options=options,
+        backbone_options=options if rebuild is None else rebuild,
     )
 
 

@@ -84,8 +84,10 @@ def _read_file(path: Path, key: str) -> tuple[NDArray[Any], NDArray[Any]]:
                 hint="numpy.savez(path, inputs=…, labels=…)",
             )
     inputs, labels = arrays["inputs"], arrays["labels"]
-    if inputs.dtype not in (np.uint8, np.float32):
-        raise InvalidInputError(f"inputs must be uint8 or float32 but are {inputs.dtype}")
+    if inputs.dtype not in (np.uint8, np.int32, np.int64, np.float32):
+        raise InvalidInputError(
+            f"inputs must be uint8 or float32, or int32 or int64 for tokens, but are {inputs.dtype}"
+        )
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise InvalidInputError(
             f"labels must be integers of shape (n,) but are {labels.dtype} of {labels.shape}"

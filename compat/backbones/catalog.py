@@ -17,8 +17,10 @@ BACKBONES: Final = Catalog(
     kind="backbone",
     built_in={
         "mlp": "compat.backbones.mlp",
+        "resnet32": "compat.backbones.resnet32",
         "small_convnet": "compat.backbones.small_convnet",
         "stacked": "compat.backbones.stacked",
+        "transformers": "compat.backbones.auto_model",
     },
     group="samespace.backbones",
     extra="train",
