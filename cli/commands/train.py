@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,11 +36,14 @@ def train(
 
     With an objective such as 'oca' and an earlier version to be compatible with, the new version
     comes with a contract that says how its queries meet old vectors. Whether they may is for
-    'samespace certify' to say.
+    'samespace certify' to say. Several processes train together under torchrun; the first one
+    writes and registers.
 
     \b
     Example:
       samespace train v2.toml
+      samespace train v2.toml --resume run.safetensors
+      torchrun --nproc-per-node 2 --no-python samespace train v2.toml
     """
     from compat.training_config import read_training_config
     from compat.workflow.training import plan_training, train_version
@@ -48,6 +52,7 @@ def train(
         from compat.threads import set_threads
 
         set_threads(threads)
+    is_first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started
     chosen = read_training_config(config)
     with session.open() as registry:
         plan = plan_training(registry, chosen, directory=config.parent, old_factory=old_factory)
@@ -57,10 +62,12 @@ def train(
         )
         if dry_run:
             return session.output.result({"dry_run": True}, f"would train {what}")
-        session.output.note(what)
-        made = train_version(
-            registry, plan, resume=resume, on_epoch=None if session.as_json else _reporter()
-        )
+        if is_first:
+            session.output.note(what)
+        quiet = session.as_json or not is_first
+        made = train_version(registry, plan, resume=resume, on_epoch=None if quiet else _reporter())
+    if not is_first:
+        return 0
     version = made.version
     return session.output.result(
         {
@@ -79,14 +86,14 @@ def _reporter() -> Callable[[EpochRecord], None]:
     import time
 
     is_terminal = sys.stderr.isatty()
-    began = time.monotonic()
-    last = began
+    last, spent, n_done = time.monotonic(), 0.0, 0
 
     def report(record: EpochRecord) -> None:
-        nonlocal last
+        nonlocal last, spent, n_done
         now = time.monotonic()
         is_last = record.epoch == record.n_epochs
-        left = (now - began) / record.epoch * (record.n_epochs - record.epoch)
+        spent, n_done = spent + record.seconds, n_done + 1  # a resumed run begins in the middle
+        left = spent / n_done * (record.n_epochs - record.epoch)
         line = (
             f"epoch {record.epoch}/{record.n_epochs}  loss {record.loss:.3f}  "
             f"{record.samples_per_second:.0f} samples/s  {left:.0f} s left"

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,6 +14,7 @@ import pytest
 
 from tests.cli.worlds import Run, snapshot
 
+ROOT = Path(__file__).parents[2]
 CONFIG = """
 [model]
 name = "docs"
@@ -170,3 +175,42 @@ def test_without_torch_it_says_what_to_install(
     assert found.code == 2
     assert "this needs torch, which is not installed" in found.error
     assert "pip install 'samespace[train]'" in found.error
+
+
+def test_a_finished_run_is_the_same_version_and_another_one_is_refused(
+    workshop: Run, tmp_path: Path
+) -> None:
+    path = tmp_path / "v1.toml"
+    path.write_text(path.read_text() + 'checkpoint = "run.safetensors"\n')
+    assert workshop("train", "v1.toml").code == 0
+    again = workshop("train", "v1.toml", "--resume", "run.safetensors", "--json")
+    assert again.data["is_new"] is False  # the run was finished: the same version
+    path.write_text(path.read_text().replace("epochs = 3", "epochs = 4"))
+    refused = workshop("train", "v1.toml", "--resume", "run.safetensors")
+    assert refused.code == 2
+    assert "checkpoint of another run" in refused.err
+
+
+def test_two_processes_train_one_version(workshop: Run, tmp_path: Path) -> None:
+    """As `torchrun` starts them: one result, one version, whichever is asked."""
+    with socket.socket() as opened:
+        opened.bind(("127.0.0.1", 0))
+        port = opened.getsockname()[1]
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
+    shared |= {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    line = [sys.executable, "-c", "from cli.main import main; main()", "train", "v1.toml"]
+    started = [
+        subprocess.Popen(
+            [*line, "--json"],
+            env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    outputs = [process.communicate(timeout=120)[0] for process in started]
+    assert [process.returncode for process in started] == [0, 0]
+    assert json.loads(outputs[0])["version"] == "docs@1"
+    assert outputs[1] == ""
+    assert len(workshop("model", "list", "--json").data["versions"]) == 1

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -87,7 +88,7 @@ def test_batches_carry_what_is_asked_for_of_the_same_views(data: TrainingData) -
 
 def test_what_is_not_asked_for_is_not_carried(data: TrainingData) -> None:
     spy = Spy()
-    others = {"old_encoder": new_encoder(4, 1), "twin_encoder": new_encoder(5, 2)}
+    others: dict[str, Any] = {"old_encoder": new_encoder(4, 1), "twin_encoder": new_encoder(5, 2)}
     list(train(new_encoder(), spy, data, replace(OPTIONS, epochs=1), **others))
     first = spy.batches[0]
     assert first.old_features is None
@@ -157,7 +158,7 @@ def test_a_checkpoint_against_another_old_model_or_twin_is_refused(
 ) -> None:
     checkpoint = tmp_path / "run.safetensors"
     options = replace(OPTIONS, augmentation=VIEWS, checkpoint=checkpoint)
-    teachers = {"old_encoder": new_encoder(4, 1), "twin_encoder": new_encoder(5, 2)}
+    teachers: dict[str, Any] = {"old_encoder": new_encoder(4, 1), "twin_encoder": new_encoder(5, 2)}
 
     def spy() -> Spy:
         return Spy(old=True, twin=True)

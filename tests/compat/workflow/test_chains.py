@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -254,7 +255,7 @@ def test_what_is_missing_is_said_in_one_line(line: Line) -> None:
     line.train(line.config(8, "b.npz", training={"seed": 1}))
     old, twin = {"against": "docs@1"}, {"twin": "docs@2"}
     no_network = {"backbone": None, "options": None}
-    wrong: list[tuple[dict[str, dict[str, object]], str]] = [
+    wrong: list[tuple[dict[str, Any], str]] = [
         ({"objective": {"name": "bt2", **old}}, "needs a twin"),
         ({"objective": {"name": "bt2", **twin}}, "'bt2' needs an old model"),
         ({"objective": {"name": "oca", **old, **twin}}, "has no use for a twin"),
