@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -137,6 +138,40 @@ def test_the_configuration_of_the_how_to_trains(
     assert run(["lineage", "products"]) == 0
     assert "first 64 dimensions" in capsys.readouterr().out
     sys.modules.pop("my_models", None)
+
+
+def test_the_objective_of_the_how_to_is_found_and_trains(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The module and its entry point lie in a folder as an installer would leave them."""
+    pytest.importorskip("torch")
+    module, announced, config = blocks(ROOT / "docs" / "how-to" / "your-own-objective.md")
+    site = workplace / "site"
+    (site / "my_objectives").mkdir(parents=True)
+    (site / "my_objectives" / "__init__.py").touch()
+    (site / "my_objectives" / "distil.py").write_text(module.text)
+    ((group, points),) = tomllib.loads(announced.text)["project"]["entry-points"].items()
+    lines = "".join(f"{name} = {value}\n" for name, value in points.items())
+    (site / "my_objectives-1.0.dist-info").mkdir()
+    metadata = {"METADATA": "Name: my_objectives\nVersion: 1.0\n"}
+    for name, text in {**metadata, "entry_points.txt": f"[{group}]\n{lines}"}.items():
+        (site / "my_objectives-1.0.dist-info" / name).write_text(text)
+    monkeypatch.syspath_prepend(site)
+    labels = np.repeat(np.arange(8), 8)
+    inputs = np.random.default_rng(0).normal(size=(64, 5)).astype(np.float32)
+    np.savez(workplace / "train.npz", inputs=inputs, labels=labels)
+    (workplace / "v2.toml").write_text(config.text)
+    first = config.text.replace("96", "64").replace('name = "distil"', 'name = "independent"')
+    for line in ('against = "products@1"\n', "options = { image_weight = 10 }\n"):
+        first = first.replace(line, "")
+    (workplace / "v1.toml").write_text(first)
+    assert run(["init"]) == 0
+    for name in ("v1.toml", "v2.toml"):
+        assert run(["train", name]) == 0, capsys.readouterr().err
+    assert run(["lineage", "products"]) == 0
+    assert "first 64 dimensions" in capsys.readouterr().out
+    for name in [name for name in sys.modules if name.startswith("my_objectives")]:
+        del sys.modules[name]
 
 
 @pytest.mark.parametrize(("name", "command"), list(commands(root, "samespace")))

@@ -46,6 +46,7 @@ def train(
       torchrun --nproc-per-node 2 --no-python samespace train v2.toml
     """
     from compat.training_config import read_training_config
+    from compat.workers import joined
     from compat.workflow.training import plan_training, train_version
 
     if threads is not None:
@@ -54,7 +55,7 @@ def train(
         set_threads(threads)
     is_first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started
     chosen = read_training_config(config)
-    with session.open() as registry:
+    with session.open() as registry, joined(chosen.training.device):
         plan = plan_training(registry, chosen, directory=config.parent, old_factory=old_factory)
         what = (
             f"{chosen.model.name}: {chosen.objective.name} on {len(plan.data.labels)} samples of "
