@@ -85,7 +85,7 @@ def test_people_get_text(shop: Run) -> None:
         assert not found.out.startswith("{")
 
 
-@pytest.mark.parametrize("name", [n for n in COMMANDS if n != "demo"])
+@pytest.mark.parametrize("name", COMMANDS)
 def test_an_error_is_json_too(cli: Run, name: str) -> None:
     found = cli(*name.split(), "--nonsense", "--json").data
     assert found["exit_code"] == 2
@@ -102,8 +102,7 @@ def test_every_command_has_help_with_a_first_sentence(
     assert command.help is not None
     assert command.help.split("\n\n")[0].rstrip().endswith(".")
     assert all(getattr(p, "help", "") or isinstance(p, click.Argument) for p in command.params)
-    takes_json = any("--json" in p.opts for p in command.params)
-    assert takes_json or name == "demo"
+    assert any("--json" in p.opts for p in command.params)
 
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])

@@ -54,6 +54,8 @@ def test_it_is_read_as_it_was_written(golden: Path) -> None:
         assert registry.models.contract(second.ref, first.ref) == Contract(ContractKind.PREFIX, 8)
         assert [s.query_version for s in registry.promotions.history("shop")] == [1, 2]
         assert [c.staleness for c in registry.certificates.of_gallery("shop")] == [None, None]
+        for state in registry.certificates.of_gallery("shop"):
+            assert registry.certificates.get(state.certificate.digest) == state.certificate
         tiny = registry.models.get("tiny:champion")
         assert tiny.training == {"epochs": 3}
         registry.models.artifact_directory(tiny)

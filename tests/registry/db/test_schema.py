@@ -183,7 +183,7 @@ def test_a_newer_database_is_refused(engine: Engine) -> None:
     for step in (schema.check, schema.upgrade_existing):
         with pytest.raises(SchemaVersionError, match="9998, which is newer") as caught:
             step(engine)
-        assert "--upgrade samespace" in str(caught.value.hint)
+        assert "update samespace" in str(caught.value.hint)
 
 
 def test_a_registry_that_is_older_or_newer_does_not_open(home: Path, next_migrations: Path) -> None:
