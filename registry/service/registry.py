@@ -29,6 +29,7 @@ from .models import Models
 from .promotions import Change, PromotionOptions, Promotions
 from .registration import Parent, Registration
 from .serving import check_query
+from .slots import Slots
 from .views import Views
 
 
@@ -65,6 +66,7 @@ class Registry:
         self.galleries = Galleries(context, views)
         self.certificates = Certificates(context)
         self.promotions = Promotions(context, self.models)
+        self.slots = Slots(context)
 
     @classmethod
     def open(

@@ -29,6 +29,8 @@ FLOW = (
     ("gallery", "search", "shelf", "--vectors", "queries_old.npy"),
     ("gallery", "delete", "shelf", "sku-0001", "--yes"),
     ("gallery", "prune", "--yes"),
+    ("slots", "assign", "products", "shoe", "--n-slots", "4"),
+    ("slots", "show", "products"),
     CERTIFY,
     ("promote", "shop", "products@2"),
     ("rollback", "shop"),
@@ -128,7 +130,7 @@ def test_help_is_short_of_nothing_heavy(flag: str) -> None:
 @pytest.mark.parametrize(
     ("typed", "meant"),
     [
-        (("statsu",), "Did you mean status?"),
+        (("statsu",), "Did you mean status or slots?"),
         (("gallery", "sael"), "Did you mean seal?"),
         (("model", "regster"), "Did you mean register?"),
         (("xyzzy",), "No such command 'xyzzy'."),
