@@ -8,6 +8,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 
 demo: $(VENV)/.train
 	$(BIN)/samespace demo --again
+	@echo "To run samespace yourself, first, in this folder:  . $(BIN)/activate"
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest

@@ -13,8 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from measuring import report
-
+from benchmarks.measuring import report
 from cli.demo.files import write_files
 from compat.probes import Labels, Probe
 from compat.training_config import read_training_config
@@ -36,8 +35,8 @@ def run(seed: int, folder: Path) -> dict[str, object]:
         new = train(registry, folder / "v2.toml", seed)
         twin = train(registry, folder / "independent.toml", seed)
         seconds = time.perf_counter() - began
-        registry.models.declare_contract(twin.ref, old.ref, Contract(ContractKind.PREFIX, old.dim))
-        registry.models.declare_contract(old.ref, twin.ref, Contract(ContractKind.PREFIX, old.dim))
+        pairs = [(twin.ref, old.ref), (old.ref, twin.ref)]
+        registry.models.declare_contracts(pairs, Contract(ContractKind.PREFIX, old.dim))
         return {
             "seed": seed,
             "training_s": seconds,

@@ -46,7 +46,7 @@ def _seconds(run: Callable[[], object]) -> float:
 def machine() -> dict[str, object]:
     """Return what the figures depend on."""
     commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],  # noqa: S607 -- git is found by PATH
+        ["git", "describe", "--always", "--dirty=+", "--exclude=*"],  # noqa: S607 -- git is found by PATH
         capture_output=True,
         text=True,
         check=False,
@@ -58,6 +58,8 @@ def machine() -> dict[str, object]:
         "load_average": os.getloadavg()[0],
         "python": platform.python_version(),
         "numpy": np.__version__,
+        "blas": np.show_config(mode="dicts")["Build Dependencies"]["blas"]["name"],
+        "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
         "faiss": faiss.__version__,
         "commit": commit,
     }

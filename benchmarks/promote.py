@@ -15,9 +15,12 @@ from pathlib import Path
 import faiss
 import numpy as np
 import torch
-from measuring import report
 
+from benchmarks.measuring import report
 from compat.backbones.catalog import build_backbone
+from compat.encoder_files import save_encoder
+from compat.encoders import Encoder
+from compat.preprocessing import Preprocessing
 from registry import (
     Contract,
     ContractKind,
@@ -27,19 +30,20 @@ from registry import (
     Registry,
     SpaceDescription,
 )
-from registry.domain.certificates import Certificate, Verdict
+from registry.domain.certificates import Certificate, Control, Finding, Verdict
 from registry.domain.policies import Policy
 
 DIM = 128
 
 
-def fill(folder: Path, n: int) -> tuple[Registry, ModelVersion, ModelVersion]:
+def fill(folder: Path, n: int) -> Registry:
     """Make a registry with a sealed gallery of n random vectors and a certified second version."""
     registry = Registry.create(folder)
     space = SpaceDescription({}, {}, normalised=False, dim=DIM)
     old = registry.models.register_vectors("m", space, {"by": "one"}).version
+    save_encoder(network(), folder / "artifact")
     parent = Parent(old.ref, "declared", Contract(ContractKind.PREFIX, DIM))
-    new = registry.models.register_vectors("m", space, {"by": "two"}, parents=[parent]).version
+    new = registry.register("m", folder / "artifact", parents=[parent]).version
     registry.galleries.create("g", "m@1")
     rng = np.random.default_rng(0)
     for start in range(0, n, 250_000):
@@ -48,13 +52,28 @@ def fill(folder: Path, n: int) -> tuple[Registry, ModelVersion, ModelVersion]:
         registry.galleries.add("g", Embeddings(ids, vectors, old), trust_space=True)
     registry.galleries.seal("g")
     certify(registry, old, new, n)
-    return registry, old, new
+    return registry
+
+
+def network() -> Encoder:
+    """Return the demo's encoder, with random weights."""
+    backbone = build_backbone("small_convnet", {"dim": DIM})
+    return Encoder(
+        backbone,
+        dim=DIM,
+        preprocessing=Preprocessing(),
+        normalised=True,
+        backbone_name="small_convnet",
+        backbone_options={"dim": DIM},
+    ).eval()
 
 
 def certify(registry: Registry, old: ModelVersion, new: ModelVersion, n: int) -> None:
     """Record a certificate; what it rests on does not matter to the cost of promotion."""
     now = datetime.now(UTC)
-    evidence = b"benchmark"
+    evidence = bytes(1_000_000)
+    policy = Policy()
+    yes, no = Verdict.COMPATIBLE, Verdict.INCOMPATIBLE
     made = Certificate(
         gallery="g",
         query_version=new.ref,
@@ -65,9 +84,12 @@ def certify(registry: Registry, old: ModelVersion, new: ModelVersion, n: int) ->
         contract=Contract(ContractKind.PREFIX, DIM),
         metric="cosine",
         verdict=Verdict.COMPATIBLE,
-        policy=Policy().to_json(),
-        findings=(),
-        controls=(),
+        policy=policy.to_json(),
+        findings=tuple(
+            Finding("all", r.metric, r.criterion, r.margin, 0.5, 0.6, 0.05, 0.15, 2000, 100, yes)
+            for r in policy.requirements
+        ),
+        controls=(Control("random model", no, no, 0.0), Control("old model", yes, yes, 0.5)),
         matrix={},
         n_gallery_items=n,
         gallery_digest="",
@@ -96,13 +118,13 @@ def backfill(n: int) -> float:
 
     The network is the demo's small one on 28x28 images; a real one costs far more.
     """
-    network = build_backbone("small_convnet", {"dim": DIM}).eval()
+    encoder = network()
     index = faiss.IndexFlatIP(DIM)
     images = torch.rand(min(n, 2000), 1, 28, 28)
     began = time.perf_counter()
     with torch.no_grad():
         for start in range(0, n, 2000):
-            index.add(network(images[: min(2000, n - start)]).numpy())
+            index.add(encoder(images[: min(2000, n - start)]).numpy())
     return time.perf_counter() - began
 
 
@@ -113,7 +135,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=15)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        made = {n: fill(Path(folder) / str(n), n)[0] for n in options.sizes}
+        made = {n: fill(Path(folder) / str(n), n) for n in options.sizes}
         for registry in made.values():
             promote_once(registry)
         rounds = [{n: promote_once(r) for n, r in made.items()} for _ in range(options.repeats)]
@@ -122,7 +144,8 @@ def main() -> None:
     report(
         "promote",
         {
-            "data": f"random float32, {DIM} dimensions, one sealed FAISS Flat segment",
+            "data": f"random float32, {DIM} dimensions, one sealed FAISS Flat segment; "
+            "the new version has an artifact, which promotion verifies",
             "repeats": options.repeats,
             "promote_ms": {str(n): 1e3 * t for n, t in medians.items()},
             "ratio_to_smallest": {str(n): t / first for n, t in medians.items()},

@@ -1,7 +1,7 @@
 """Time `score_rankings` beside evaluators as they are written elsewhere, on the same data.
 
-    python -m benchmarks.ranking            # 10,000 × 10,000 × 128, some minutes
-    python -m benchmarks.ranking --n 2000
+    python benchmarks/ranking.py            # 10,000 × 10,000 × 128, some minutes
+    python benchmarks/ranking.py --n 2000
 
 The data are as in a CIFAR-100 test set: 100 classes, queries are the gallery, each query leaves
 itself out. All evaluators compute AP, CMC-1, -5 and -10 of every query.
@@ -14,26 +14,22 @@ naive         the same without the obvious waste: one pass, one argsort, no labe
 full_sort     the same matrix and argsort, then AP from cumulative sums without a Python loop, a
               thousand queries at a time: the strongest simple thing.
 
-Prints one JSON object: seconds on the clock, and of processor time beside them, which tell how
-busy the machine was otherwise. Against fast wrong answers: AP and CMC of all four must agree to
-1e-9 on every query without ties, or the script fails.
+Prints one JSON object and keeps it under ``benchmarks/results``: seconds on the clock, and of
+processor time beside them, which tell how busy the machine was otherwise. Against fast wrong
+answers: AP and CMC of all four must agree to 1e-9 on every query without ties, or the script fails.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
-import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from sklearn.metrics import average_precision_score
 
+from benchmarks.measuring import report
 from compat.evaluation import Relevance, score_rankings
 from registry.arrays import Float32Array, Float64Array, Int64Array
 
@@ -158,43 +154,28 @@ def untied(vectors: Float32Array, labels: Int64Array) -> Int64Array:
     return np.array(kept, dtype=np.int64)
 
 
-def machine() -> dict[str, object]:
-    """Return what the figures depend on besides the code."""
-    config = np.show_config(mode="dicts")
-    return {
-        "platform": platform.platform(),
-        "processor": _processor(),
-        "cpu_count": os.cpu_count(),
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "blas": config["Build Dependencies"]["blas"]["name"],
-        "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
+def largest_differences(
+    found: dict[str, Scores], vectors: Float32Array, labels: Int64Array
+) -> tuple[int, dict[str, float]]:
+    """Return how many queries can be compared, and by how much the others differ from ours."""
+    rows = untied(vectors, labels)
+    return len(rows), {
+        f"{name} {metric}": float(np.abs(found["ours"][metric][rows] - scores[metric][rows]).max())
+        for name, scores in found.items()
+        for metric in scores
+        if name != "ours"
     }
 
 
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
-
-
-def git_commit() -> str | None:
-    """Return the commit that is checked out, with ``+`` if files differ from it."""
-    git = ["git", "-C", str(Path(__file__).parent)]
-    head = subprocess.run(  # noqa: S603 (a fixed command)
-        [*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    )
-    if head.returncode != 0:
-        return None
-    changed = subprocess.run(  # noqa: S603 (a fixed command)
-        [*git, "status", "--porcelain"], capture_output=True, text=True, check=False
-    )
-    return head.stdout.strip() + ("+" if changed.stdout.strip() else "")
+def times_as_fast(timing: dict[str, Timing]) -> dict[str, float]:
+    """Return how many times as fast as each of the others we are."""
+    best = {name: min(times["seconds"]) for name, times in timing.items()}
+    ours_s = best.pop("ours")
+    return {name: round(seconds / ours_s, 1) for name, seconds in best.items()}
 
 
 def main() -> int:
-    """Run the three evaluators and print what they took."""
+    """Run the four evaluators and print what they took."""
     parser = argparse.ArgumentParser(description="time ranking evaluation")
     parser.add_argument("--n", type=int, default=10_000, help="queries and gallery items")
     parser.add_argument("--dim", type=int, default=128)
@@ -202,45 +183,25 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=3, help="of the two fast ones; best counts")
     given = parser.parse_args()
     vectors, labels = make_data(given.n, given.dim, given.seed)
-    evaluators = {
-        "ours": (ours, given.repeats),
-        "full_sort": (full_sort, given.repeats),
-        "naive": (naive, 1),
-        "as_published": (as_published, 1),
-    }
-    found, timing = {}, {}
-    for name, (evaluate, repeats) in evaluators.items():
+    found: dict[str, Scores] = {}
+    timing: dict[str, Timing] = {}
+    for evaluate in (ours, full_sort, naive, as_published):
+        repeats = given.repeats if evaluate in (ours, full_sort) else 1
+        name = evaluate.__name__
         found[name], timing[name] = timed(evaluate, vectors, labels, repeats)
-    rows = untied(vectors, labels)
-    off = {
-        f"{name} {metric}": float(np.abs(found["ours"][metric][rows] - scores[metric][rows]).max())
-        for name, scores in found.items()
-        for metric in scores
-        if name != "ours"
-    }
-    best = {name: min(times["seconds"]) for name, times in timing.items()}
-    report = {
-        "data": {
-            "queries": given.n,
-            "gallery": given.n,
-            "dim": given.dim,
-            "classes": N_CLASSES,
-            "seed": given.seed,
-            "excluded": "itself",
+    n_compared, off = largest_differences(found, vectors, labels)
+    report(
+        "ranking" if given.n == 10_000 else f"ranking_{given.n}",
+        {
+            "data": f"{given.n} queries = gallery, each leaves itself out; dim {given.dim}, "
+            f"{N_CLASSES} classes, seed {given.seed}",
+            "mAP": float(found["ours"]["mAP"].mean()),
+            "timing": timing,
+            "times_as_fast_as": times_as_fast(timing),
+            "queries_compared": n_compared,
+            "largest_difference": off,
         },
-        "mAP": float(found["ours"]["mAP"].mean()),
-        "timing": timing,
-        "times_as_fast_as": {
-            name: round(seconds / best["ours"], 1)
-            for name, seconds in best.items()
-            if name != "ours"
-        },
-        "queries_compared": len(rows),
-        "largest_difference": off,
-        "machine": machine(),
-        "commit": git_commit(),
-    }
-    print(json.dumps(report, indent=2))
+    )
     return 0 if max(off.values()) <= 1e-9 else 1
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import faiss
 import numpy as np
-from measuring import lowest, report, side_by_side
 
+from benchmarks.measuring import lowest, report, side_by_side
 from registry import Embeddings, Registry, SpaceDescription
 
 K = 10

@@ -16,53 +16,120 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Embedded rows, and whether their file names them; else they are numbered from 0."""
+    """Embedded rows of a file.
+
+    Attributes:
+        source: the file.
+        embeddings: the rows.
+        is_named: whether the file names them; else they are numbered from 0.
+        is_marked: whether it is certain which model made them: the file carries its fingerprint,
+            or they were embedded here.
+    """
 
     source: Path
     embeddings: Embeddings
     is_named: bool
+    is_marked: bool
 
 
-def read_embeddings(
-    version: ModelVersion, vectors: Path, ids: Path | None = None, *, convert: bool
-) -> Rows:
-    """Read vectors that a version made; a file that says it is another's is refused.
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads the files of one command.
 
-    Raises:
-        SpaceMismatchError: if the file carries another fingerprint.
+    Attributes:
+        registry: an open registry.
+        factory: builds a backbone of the user's own, as ``module:name``, or None.
+        convert: whether other numbers are turned into contiguous float32.
+        quiet: whether progress is hidden.
     """
-    import numpy as np
 
-    from registry import Embeddings
-    from registry.errors import SpaceMismatchError
-    from registry.vector_files import read_ids, read_vectors
+    registry: Registry
+    factory: str | None
+    convert: bool
+    quiet: bool
 
-    found = read_vectors(vectors, convert=convert)
-    if found.fingerprint is not None and found.fingerprint != version.fingerprint:
-        raise SpaceMismatchError(
-            f"{vectors} says it was made by {found.fingerprint[:19]}…, "
-            f"but {version.ref} is {version.fingerprint[:19]}…",
-            hint="name the version that made it",
-        )
-    named = read_ids(ids) if ids is not None else found.ids
-    numbers = np.arange(len(found.vectors), dtype=np.int64)
-    embeddings = Embeddings(numbers if named is None else named, found.vectors, version)
-    return Rows(vectors, embeddings, is_named=named is not None)
+    def vectors(self, version: ModelVersion, path: Path, ids: Path | None = None) -> Rows:
+        """Read vectors that a version made; a file that says it is another's is refused.
 
+        Raises:
+            SpaceMismatchError: if the file carries another fingerprint.
+        """
+        import numpy as np
 
-def embed_data(
-    registry: Registry, version: ModelVersion, data: Path, *, factory: str | None, quiet: bool
-) -> Rows:
-    """Embed the ``inputs`` of an ``.npz`` file with a registered model."""
-    from compat.workflow.embedding import embed_inputs, read_inputs
+        from registry import Embeddings
+        from registry.errors import SpaceMismatchError
+        from registry.vector_files import read_ids, read_vectors
 
-    inputs, ids = read_inputs(data)
-    with progress(f"embedding with {version.ref}", len(inputs), quiet=quiet) as advance:
-        made = embed_inputs(registry, version, inputs, ids, factory=factory, on_batch=advance)
-    return Rows(data, made, is_named=ids is not None)
+        found = read_vectors(path, convert=self.convert)
+        if found.fingerprint is not None and found.fingerprint != version.fingerprint:
+            raise SpaceMismatchError(
+                f"{path} says it was made by {found.fingerprint[:19]}…, "
+                f"but {version.ref} is {version.fingerprint[:19]}…",
+                hint="name the version that made it",
+            )
+        named = read_ids(ids) if ids is not None else found.ids
+        numbers = np.arange(len(found.vectors), dtype=np.int64)
+        embeddings = Embeddings(numbers if named is None else named, found.vectors, version)
+        return Rows(path, embeddings, named is not None, found.fingerprint is not None)
+
+    def data(self, version: ModelVersion, path: Path) -> Rows:
+        """Embed the ``inputs`` of an ``.npz`` file with a registered model."""
+        from compat.workflow.embedding import embed_inputs, read_inputs
+
+        inputs, ids = read_inputs(path)
+        with progress(f"embedding with {version.ref}", len(inputs), quiet=self.quiet) as advance:
+            made = embed_inputs(
+                self.registry, version, inputs, ids, factory=self.factory, on_batch=advance
+            )
+        return Rows(path, made, is_named=ids is not None, is_marked=True)
+
+    def either(
+        self,
+        version: ModelVersion,
+        vectors: Path | None,
+        data: Path | None,
+        ids: Path | None = None,
+    ) -> Rows:
+        """Read vectors, or embed raw data, whichever is given."""
+        if data is not None:
+            return self.data(version, data)
+        return self.vectors(version, Path(str(vectors)), ids)
 
 
 def one_of(vectors: object, data: object, *, name: str = "--vectors FILE") -> None:
     """Refuse none or both of --vectors and --data."""
     if bool(vectors) == bool(data):
         raise click.UsageError(f"give either {name} or --data FILE")
+
+
+def check_look(registry: Registry, gallery: str, rows: Rows) -> None:
+    """Refuse unmarked vectors that do not look like those that a gallery holds of their version.
+
+    Raises:
+        SpaceMismatchError: if they plainly are of another space; few vectors pass.
+    """
+    if not rows.is_marked:
+        registry.galleries.check_space(gallery, rows.embeddings)
+
+
+def check_maker(registry: Registry, gallery: str, rows: Rows) -> None:
+    """Refuse unmarked first vectors of a version if another version could have made them.
+
+    There is nothing yet to compare them with, so somebody has to say whose they are.
+
+    Raises:
+        InvalidInputError: if another version of the model line has as many dimensions.
+    """
+    from registry.errors import InvalidInputError
+
+    version = rows.embeddings.version
+    if rows.is_marked or version.ref in registry.galleries.get(gallery).versions():
+        return
+    others = [v for v in registry.models.list(version.ref.model) if v.dim == version.dim]
+    names = [str(v.ref) for v in others if v.ref != version.ref]
+    if names:
+        raise InvalidInputError(
+            f"{rows.source} does not say which model made it: {version.ref} and "
+            f"{', '.join(names)} all have {version.dim} dimensions",
+            hint=f"say it: --version {version.ref}",
+        )

@@ -30,16 +30,18 @@ def item_labels(path: Path) -> Labels:
     return Labels(found.ids, found.labels, found.groups)
 
 
-def check_numbered(registry: Registry, gallery: str, source: Path) -> None:
+def check_numbered(registry: Registry, gallery: str, rows: Rows) -> None:
     """Refuse rows without ids, unless the gallery's own items are numbered by row too."""
     from registry.errors import InvalidInputError
 
+    if rows.is_named:
+        return
     for version in registry.galleries.get(gallery).versions():
         readers = registry.galleries.readers(gallery, version)
         live = [(reader.take_ids(reader.live_positions()), reader) for reader in readers]
         if len(live) != 1 or (live[0][0] != live[0][1].live_positions()).any():
             raise InvalidInputError(
-                f"{source} does not name its rows, but the items of {gallery!r} have ids",
+                f"{rows.source} does not name its rows, but the items of {gallery!r} have ids",
                 hint="give --reembedded-ids FILE, or a file with ids",
             )
 

@@ -12,6 +12,7 @@ _COMMANDS = {
     "init": "cli.commands.init:init",
     "model": "cli.commands.model:model",
     "gallery": "cli.commands.gallery:gallery",
+    "slots": "cli.commands.slots:slots",
     "train": "cli.commands.train:train",
     "certify": "cli.commands.certify:certify",
     "promote": "cli.commands.promote:promote",

@@ -69,7 +69,7 @@ _storage_option = click.option(
     callback=_keep,
     help="Folder of the files, if the registry is in a database server.",
 )
-_json_option = click.option(
+json_option = click.option(
     "--json",
     "as_json",
     is_flag=True,
@@ -81,7 +81,7 @@ _json_option = click.option(
 
 def session_options(command: CommandT) -> CommandT:
     """Add --registry, --storage and --json; `pass_session` hands them to the command."""
-    return _registry_option(_storage_option(_json_option(command)))
+    return _registry_option(_storage_option(json_option(command)))
 
 
 _dry_run_option = click.option(
@@ -92,6 +92,18 @@ _dry_run_option = click.option(
 def dry_run_option(command: CommandT) -> CommandT:
     """Add --dry-run."""
     return _dry_run_option(command)
+
+
+_trust_space_option = click.option(
+    "--trust-space",
+    is_flag=True,
+    help="Take vectors even if they do not look like those that their version made before.",
+)
+
+
+def trust_space_option(command: CommandT) -> CommandT:
+    """Add --trust-space."""
+    return _trust_space_option(command)
 
 
 def confirm(question: str, *, is_confirmed: bool) -> None:

@@ -9,11 +9,11 @@ import traceback as trace
 import click
 
 from registry.errors import EXIT_INTERRUPTED, EXIT_USAGE, SamespaceError
+from registry.installation import extra_hint
 
 from .output import SCHEMA_VERSION
 
 _EXTRAS = {"torch": "train"}
-_INSTALL = "pip install 'samespace[{}]'"
 
 
 def report(error: BaseException, *, as_json: bool, traceback: bool) -> int:
@@ -53,8 +53,8 @@ def _describe(error: BaseException) -> tuple[str, str | None, int]:
 
 def _describe_foreign(error: BaseException) -> tuple[str, str | None]:
     if isinstance(error, ModuleNotFoundError) and error.name in _EXTRAS:
-        extra = _EXTRAS[error.name]
-        return f"this needs {error.name}, which is not installed", _INSTALL.format(extra)
+        hint = extra_hint(_EXTRAS[error.name])
+        return f"this needs {error.name}, which is not installed", hint
     if isinstance(error, OSError):
         name = f"{error.filename}: " if error.filename else ""
         return f"{name}{error.strerror or error}", None

@@ -1,7 +1,7 @@
 """samespace's compat: how a new model is made compatible, and how that is proved.
 
-Certifying from vectors needs no torch; training and embedding do (``pip install
-'samespace[train]'``). Names are imported when they are asked for.
+Certifying from vectors needs no torch; training and embedding do (in the checkout: ``pip install
+-e '.[train]'``). Names are imported when they are asked for.
 """
 
 from __future__ import annotations

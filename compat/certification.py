@@ -17,12 +17,12 @@ import numpy as np
 
 from registry.arrays import Float64Array, Int64Array, LabelArray
 from registry.domain.certificates import Control, Criterion, Finding, Verdict
+from registry.domain.conclusions import combine, decide
 from registry.domain.policies import Policy, Requirement
 from registry.errors import InvalidInputError
 
 from .evaluation.ranking import RankingScores
 from .stats.bounds import paired_difference_bounds
-from .stats.decide import combine, decide
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,9 @@ def _finding(scores: PairedScores, policy: Policy, requirement: Requirement, gro
         n_resamples=policy.n_resamples,
         rng=np.random.default_rng([policy.seed, key]),
     )
-    verdict = decide(bounds, criterion=requirement.criterion, margin=requirement.margin)
+    verdict = decide(
+        bounds.low, bounds.high, criterion=requirement.criterion, margin=requirement.margin
+    )
     return Finding(
         group=group,
         metric=requirement.metric,
@@ -144,10 +146,3 @@ def resolution(confidence_level: float, n_units: int) -> float:
     """
     exact = -math.expm1(math.log1p(-confidence_level) / n_units)
     return min(1.1 * exact, 0.999)
-
-
-def conclude(findings: tuple[Finding, ...], controls: tuple[Control, ...]) -> Verdict:
-    """Return the verdict: that of the findings, if every control behaved."""
-    if not all(control.is_passed for control in controls):
-        return Verdict.INCONCLUSIVE
-    return combine([finding.verdict for finding in findings])

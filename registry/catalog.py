@@ -9,6 +9,7 @@ from importlib.metadata import entry_points
 from types import ModuleType
 
 from .errors import BackendUnavailableError, InvalidInputError, NotFoundError
+from .installation import extra_hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,5 +59,5 @@ class Catalog:
         except ModuleNotFoundError as error:
             raise BackendUnavailableError(
                 f"{self.kind} {name!r} needs {error.name}, which is not installed",
-                hint=f"pip install 'samespace[{self.extra}]'",
+                hint=extra_hint(self.extra),
             ) from error

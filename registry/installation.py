@@ -1,4 +1,4 @@
-"""Whether another distribution ships one of samespace's three top-level names."""
+"""How samespace is installed, and whether another distribution ships one of its three names."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ from importlib.metadata import packages_distributions
 
 NAMES = ("registry", "compat", "cli")
 DISTRIBUTION = "samespace"
+
+
+def extra_hint(extra: str) -> str:
+    """Return how to install an optional part; samespace is installed from a checkout."""
+    return f"in samespace's checkout: pip install -e '.[{extra}]'"
 
 
 def find_name_clashes() -> tuple[str, ...]:

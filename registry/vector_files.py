@@ -7,9 +7,6 @@ caller asks for the conversion.
 from __future__ import annotations
 
 import secrets
-import zipfile
-import zlib
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,20 +14,16 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet as pq
 
 from .arrays import Float32Array, LabelArray
-from .errors import CorruptFileError, InvalidInputError, NotFoundError, StorageError
+from .errors import InvalidInputError, StorageError
+from .file_formats import check_suffix, load_lines, load_npy, load_npz, load_table, suffix_of
 from .galleries.arrow_files import id_column, metadata_of, vector_column
 from .vectors import Embeddings
 
 FINGERPRINT = "samespace.fingerprint"
 VERSION = "samespace.version"
-_UNREADABLE = (
-    *(OSError, ValueError, EOFError, KeyError, NotImplementedError),
-    *(zipfile.BadZipFile, zlib.error, pa.ArrowException),
-)
 _TABLES = (".parquet", ".arrow", ".feather")
 
 
@@ -76,14 +69,14 @@ def read_vectors(path: Path, *, convert: bool = False) -> VectorTable:
         CorruptFileError: if it is truncated or not what its suffix says.
         InvalidInputError: if it holds no vectors, or not float32 ones and `convert` is off.
     """
-    suffix = _suffix(path, (".npy", ".npz", *_TABLES))
+    suffix = suffix_of(path, (".npy", ".npz", *_TABLES))
     if suffix == ".npy":
-        return VectorTable(None, _as_vectors(path, _load_npy(path), convert), None)
+        return VectorTable(None, _as_vectors(path, load_npy(path), convert), None)
     if suffix == ".npz":
-        arrays = _load_npz(path, "vectors")
+        arrays = load_npz(path, "vectors")
         vectors = _as_vectors(path, arrays["vectors"], convert)
         return VectorTable(_same_length(path, arrays.get("ids"), vectors), vectors, None)
-    table = _load_table(path, suffix, "vector")
+    table = load_table(path, suffix, "vector")
     vectors = _as_vectors(path, _column_of_vectors(path, table), convert)
     ids = _column(path, table, "id") if "id" in table.column_names else None
     return VectorTable(ids, vectors, metadata_of(table).get(FINGERPRINT))
@@ -95,36 +88,36 @@ def read_ids(path: Path) -> LabelArray:
     Raises:
         NotFoundError: if there is no such file.
         CorruptFileError: if it is truncated or not what its suffix says.
-        InvalidInputError: if it holds no ids.
+        InvalidInputError: if it holds no ids, or an empty one.
     """
-    suffix = _suffix(path, (".npy", ".txt", ".csv", *_TABLES))
+    suffix = suffix_of(path, (".npy", ".txt", ".csv", *_TABLES))
     if suffix == ".npy":
-        return _as_labels(path, _load_npy(path))
+        return _as_labels(path, load_npy(path))
     if suffix == ".txt":
-        lines = _guarded(path, lambda: path.read_text("utf-8")).splitlines()
-        return np.array(lines, dtype=object)
-    return _column(path, _load_table(path, suffix, "id"), "id")
+        return np.array(load_lines(path), dtype=object)
+    return _column(path, load_table(path, suffix, "id"), "id")
 
 
 def read_labels(path: Path) -> LabelTable:
     """Read labels from ``.npy``, ``.npz`` (labels, ids, groups), a table or ``.csv``.
 
-    A table has a column label and, if it likes, id and group.
+    A table has a column label and, if it likes, id and group. In ``.csv`` they are integers where
+    every value is written as one, else strings: ``001`` stays what it is.
 
     Raises:
         NotFoundError: if there is no such file.
         CorruptFileError: if it is truncated or not what its suffix says.
         InvalidInputError: if it holds no labels.
     """
-    suffix = _suffix(path, (".npy", ".npz", ".csv", *_TABLES))
+    suffix = suffix_of(path, (".npy", ".npz", ".csv", *_TABLES))
     if suffix == ".npy":
-        return LabelTable(None, _as_labels(path, _load_npy(path)), None)
+        return LabelTable(None, _as_labels(path, load_npy(path)), None)
     if suffix == ".npz":
-        arrays = _load_npz(path, "labels")
+        arrays = load_npz(path, "labels")
         labels = _as_labels(path, arrays["labels"])
         ids = _same_length(path, arrays.get("ids"), labels)
         return LabelTable(ids, labels, _same_length(path, arrays.get("groups"), labels))
-    table = _load_table(path, suffix, "label")
+    table = load_table(path, suffix, "label")
     ids, groups = (
         _column(path, table, name) if name in table.column_names else None
         for name in ("id", "group")
@@ -139,7 +132,7 @@ def write_vectors(path: Path, embeddings: Embeddings) -> None:
         InvalidInputError: if the path does not end in ``.parquet``.
         StorageError: if the file system refuses; then nothing is left under the name.
     """
-    _check_suffix(path, (".parquet",))
+    check_suffix(path, (".parquet",))
     metadata = {FINGERPRINT: embeddings.version.fingerprint, VERSION: str(embeddings.version.ref)}
     table = pa.table(
         {"id": id_column(embeddings.ids), "vector": vector_column(embeddings.vectors)}
@@ -153,80 +146,6 @@ def write_vectors(path: Path, embeddings: Embeddings) -> None:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-
-
-def _suffix(path: Path, known: tuple[str, ...]) -> str:
-    if not path.is_file():
-        raise NotFoundError(f"there is no file {path}")
-    return _check_suffix(path, known)
-
-
-def _check_suffix(path: Path, known: tuple[str, ...]) -> str:
-    suffix = path.suffix.lower()
-    if suffix not in known:
-        raise InvalidInputError(
-            f"{path} has the suffix {suffix!r}", hint="use one of " + ", ".join(known)
-        )
-    return suffix
-
-
-def _guarded(path: Path, load: Callable[[], Any]) -> Any:
-    """Call a third party's reader and turn its many errors into ours."""
-    try:
-        return load()
-    except PermissionError as error:
-        raise StorageError(f"cannot read {path}: {error.strerror}") from error
-    except _UNREADABLE as error:
-        if "Python objects" in str(error) or "Object arrays" in str(error):
-            raise InvalidInputError(
-                f"{path} holds pickled Python objects, which are never loaded",
-                hint="save plain numbers or fixed-width strings: array.astype(str)",
-            ) from error
-        reason = " ".join(str(error).split())[:200]
-        raise CorruptFileError(f"{path} cannot be read: {reason}") from error
-
-
-def _load_npy(path: Path) -> Any:
-    return np.asarray(_guarded(path, lambda: np.lib.format.open_memmap(path, mode="r")))
-
-
-def _load_npz(path: Path, needed: str) -> dict[str, Any]:
-    def load() -> dict[str, Any] | None:
-        with path.open("rb") as file:
-            archive = np.load(file, allow_pickle=False)
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                return None
-            names = archive.files
-            return {n: archive[n] for n in names} if needed in names else dict.fromkeys(names)
-
-    arrays = _guarded(path, load)
-    if arrays is None:
-        raise CorruptFileError(f"{path} is a single array, not an archive", hint="name it .npy")
-    if needed not in arrays:
-        raise InvalidInputError(
-            f"{path} has no array {needed!r}; it has {', '.join(sorted(arrays)) or 'none'}"
-        )
-    found: dict[str, Any] = arrays
-    return found
-
-
-def _load_table(path: Path, suffix: str, needed: str) -> Any:
-    readers = {".parquet": pq.read_table, ".csv": pyarrow.csv.read_csv}
-    table = _guarded(path, lambda: readers.get(suffix, _read_ipc)(path))
-    if needed not in table.column_names:
-        raise InvalidInputError(
-            f"{path} has no column {needed!r}; it has {', '.join(table.column_names) or 'none'}"
-        )
-    return table
-
-
-def _read_ipc(path: Path) -> Any:
-    """Read an Arrow file, of the file format (also Feather) or the stream format."""
-    with pa.memory_map(str(path), "r") as source:
-        is_file = source.read(6) == b"ARROW1"
-        source.seek(0)
-        opened = pa.ipc.open_file(source) if is_file else pa.ipc.open_stream(source)
-        return opened.read_all()
 
 
 def _column_of_vectors(path: Path, table: Any) -> Any:

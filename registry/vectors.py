@@ -46,18 +46,30 @@ def check_vectors(vectors: Float32Array, dim: int | None = None) -> Float32Array
     return vectors
 
 
+# Products of such values, summed over up to 10,000 dimensions and doubled, stay within float32.
+_LARGEST = 1e16
+
+
 def _check_finite(vectors: Float32Array) -> None:
     flat = vectors.ravel()
     with np.errstate(over="ignore", invalid="ignore"):  # a sum may overflow though no value did
         total = np.dot(flat, flat)
-    if not np.isfinite(total):
-        finite = np.isfinite(vectors).all(axis=1)
-        if not finite.all():
-            rows = np.flatnonzero(~finite)
-            raise InvalidInputError(
-                f"{rows.size} of {len(vectors)} vectors hold NaN or Inf, first in row {rows[0]}",
-                hint="drop or embed again those items; a NaN is never similar to anything",
-            )
+    if total < _LARGEST**2:
+        return
+    finite = np.isfinite(vectors).all(axis=1)
+    if not finite.all():
+        rows = np.flatnonzero(~finite)
+        raise InvalidInputError(
+            f"{rows.size} of {len(vectors)} vectors hold NaN or Inf, first in row {rows[0]}",
+            hint="drop or embed again those items; a NaN is never similar to anything",
+        )
+    if (abs(vectors) > _LARGEST).any():
+        row = int(np.flatnonzero((abs(vectors) > _LARGEST).any(axis=1))[0])
+        raise InvalidInputError(
+            f"vectors hold values beyond {_LARGEST:.0e}, first in row {row}: "
+            "products of them overflow float32",
+            hint="scale or normalise the vectors; such values are usually a broken export",
+        )
 
 
 def check_no_zero_vectors(vectors: Float32Array) -> None:

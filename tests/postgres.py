@@ -47,7 +47,7 @@ class Server:
 def why_not() -> str | None:
     """Return why no server can be started here, or None if one can."""
     if find_spec("psycopg") is None:
-        return "psycopg is not installed: pip install 'samespace[postgres]'"
+        return "psycopg is not installed: pip install -e '.[postgres]'"
     if _folder_of_programs() is None:
         return "PostgreSQL's server programs (initdb, postgres) are not installed"
     if os.getuid() == 0 and shutil.which("setpriv") is None:

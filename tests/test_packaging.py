@@ -48,6 +48,7 @@ def test_migrations_data_and_licences_are_in_it(names: list[str]) -> None:
     assert {
         "registry/migrations/env.py",
         "registry/migrations/versions/0001_the_registry.py",
+        "registry/migrations/versions/0002_class_slots.py",
         "compat/datasets/omniglot28.npz",
         "compat/datasets/LICENSE.omniglot.txt",
     } <= set(names)

@@ -7,12 +7,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.inputs import Rows, embed_data, one_of, read_embeddings
+from cli.inputs import Reader, Rows, check_look, one_of
 from cli.labels import check_numbered, item_labels, query_labels
-from cli.options import INPUT_FILE, Session, dry_run_option, pass_session, session_options
+from cli.options import (
+    INPUT_FILE,
+    Session,
+    dry_run_option,
+    pass_session,
+    session_options,
+    trust_space_option,
+)
 
 if TYPE_CHECKING:
-    from registry import Registry, VersionRef
+    from registry import ModelVersion, VersionRef
     from registry.domain.policies import Policy
 
 
@@ -37,6 +44,7 @@ if TYPE_CHECKING:
 @click.option("--policy", "policy_file", type=INPUT_FILE, help="TOML file with the rules.")
 @click.option("--factory", metavar="MODULE:NAME", help="Builds your own backbone, with --data.")
 @click.option("--convert", is_flag=True, help="Convert vectors to contiguous float32.")
+@trust_space_option
 @dry_run_option
 @session_options
 @pass_session
@@ -54,6 +62,7 @@ def certify(
     policy_file: Path | None,
     factory: str | None,
     convert: bool,
+    trust_space: bool,
     dry_run: bool,
 ) -> int:
     """Certify that queries of VERSION may search the old vectors of GALLERY.
@@ -79,25 +88,17 @@ def certify(
         raise click.UsageError("give either --reembedded FILE or --gallery-data FILE")
     with session.open() as registry:
         new = registry.models.get(version)
+        reader = Reader(registry, factory, convert, session.as_json)
         held = registry.galleries.get(gallery).versions()
-        needed = dict.fromkeys((*held, new.ref))
-        quiet = session.as_json
         if data is not None:
-            queries = {
-                ref: embed_data(
-                    registry, registry.models.get(ref), data, factory=factory, quiet=quiet
-                )
-                for ref in needed
-            }
+            needed = dict.fromkeys((*held, new.ref))
+            queries = {ref: reader.data(registry.models.get(ref), data) for ref in needed}
         else:
-            queries = _read_queries(registry, files, convert=convert)
-        again = None
-        if gallery_data is not None:
-            again = embed_data(registry, new, gallery_data, factory=factory, quiet=quiet)
-        elif reembedded is not None:
-            again = read_embeddings(new, reembedded, reembedded_ids, convert=convert)
-        if again is not None and not again.is_named:
-            check_numbered(registry, gallery, again.source)
+            queries = _read_queries(reader, files)
+        again = _read_again(reader, gallery, new, reembedded, reembedded_ids, gallery_data)
+        if not trust_space:
+            for rows in (*queries.values(), *([again] if again else [])):
+                check_look(registry, gallery, rows)
         probe = Probe(
             query_labels(labels or data, tuple(queries.values())),
             {ref: rows.embeddings for ref, rows in queries.items()},
@@ -105,23 +106,36 @@ def certify(
             again.embeddings if again is not None else None,
         )
         made = run(registry, gallery, new.ref, probe, _policy(policy_file), dry_run=dry_run)
-    code = exit_code(made)
-    return session.output.result(as_data(made), *shown(made), exit_code=code)
+    return session.output.result(as_data(made), *shown(made), exit_code=exit_code(made))
 
 
-def _read_queries(
-    registry: Registry, files: tuple[str, ...], *, convert: bool
-) -> dict[VersionRef, Rows]:
+def _read_queries(reader: Reader, files: tuple[str, ...]) -> dict[VersionRef, Rows]:
     found: dict[VersionRef, Rows] = {}
     for text in files:
         ref, _, path = text.partition("=")
         if not path:
             raise click.BadParameter(f"{text!r}: write VERSION=FILE", param_hint="--queries")
-        version = registry.models.get(ref)
+        version = reader.registry.models.get(ref)
         if version.ref in found:
             raise click.BadParameter(f"{version.ref} was given twice", param_hint="--queries")
-        found[version.ref] = read_embeddings(version, Path(path), convert=convert)
+        found[version.ref] = reader.vectors(version, Path(path))
     return found
+
+
+def _read_again(
+    reader: Reader,
+    gallery: str,
+    new: ModelVersion,
+    vectors: Path | None,
+    ids: Path | None,
+    data: Path | None,
+) -> Rows | None:
+    """Read the gallery's items as the new version embeds them, if they are given."""
+    if vectors is None and data is None:
+        return None
+    again = reader.either(new, vectors, data, ids)
+    check_numbered(reader.registry, gallery, again)
+    return again
 
 
 def _policy(path: Path | None) -> Policy:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from contextlib import chdir
+import sys
+from contextlib import chdir, nullcontext, redirect_stdout
 from pathlib import Path
 
 import click
+
+from cli.options import DEFAULT_REGISTRY, Session, json_option, pass_session
 
 _MARKER = ".made-by-samespace-demo"
 
@@ -20,10 +23,13 @@ _MARKER = ".made-by-samespace-demo"
     help="Where the demo works; it stays for you to look around.",
 )
 @click.option("--again", is_flag=True, help="Replace what an earlier demo left there.")
-def demo(directory: Path, again: bool) -> int:
+@json_option
+@pass_session
+def demo(session: Session, directory: Path, again: bool) -> int:
     """Upgrade a model and keep the gallery, on real data, in a few minutes.
 
-    Every step is a command of this program, shown before it is run. Nothing is downloaded.
+    Every step is a command of this program, shown before it is run. Nothing is downloaded. With
+    --json the story goes to stderr.
     """
     from cli.demo.shell import Shell
     from cli.demo.story import tell
@@ -31,14 +37,15 @@ def demo(directory: Path, again: bool) -> int:
     for name in ("SAMESPACE_REGISTRY", "SAMESPACE_STORAGE"):
         os.environ.pop(name, None)  # the demo has a registry of its own
     _make_room(directory, again=again)
-    with chdir(directory):
-        tell(Shell())
-    return 0
+    with chdir(directory), redirect_stdout(sys.stderr) if session.as_json else nullcontext():
+        told = tell(Shell())
+    return session.output.result(told)
 
 
 def _make_room(directory: Path, *, again: bool) -> None:
     import shutil
 
+    from cli.demo.files import CONFIGS, PARTS, TRAINING
     from registry.errors import AlreadyExistsError
 
     if directory.exists() and any(directory.iterdir()):
@@ -46,6 +53,13 @@ def _make_room(directory: Path, *, again: bool) -> None:
         if not (again and is_ours):
             hint = "--again replaces it" if is_ours else "choose another --directory"
             raise AlreadyExistsError(f"{directory} is not empty", hint=hint)
+        made = {_MARKER, DEFAULT_REGISTRY, *CONFIGS, *TRAINING, *PARTS}
+        others = sorted({path.name for path in directory.iterdir()} - made)
+        if others:
+            raise AlreadyExistsError(
+                f"{directory / others[0]} was not made by the demo, which would remove it",
+                hint="move it elsewhere, or choose another --directory",
+            )
         shutil.rmtree(directory)
     directory.mkdir(parents=True, exist_ok=True)
     (directory / _MARKER).touch()

@@ -21,8 +21,8 @@ _OK = "ok"
 def doctor(session: Session) -> int:
     """Check everything and change nothing: schema, files, audit trail, models, installation.
 
-    Every stored file is read and compared with its digest. Where torch is installed, every
-    model of the built-in backbones embeds its canaries again.
+    Every stored file, certificates' evidence too, is read and compared with its digest. Where torch
+    is installed, every model of the built-in backbones embeds its canaries again.
 
     Exit code 2 if a check fails.
     """
@@ -32,6 +32,7 @@ def doctor(session: Session) -> int:
             ("audit trail", "; ".join(registry.find_tampering()) or _OK),
             *_galleries(registry),
             *_models(registry),
+            *_certificates(registry),
             ("left behind", _litter(registry)),
         ]
     failed = [name for name, found in checks if not found.startswith((_OK, "skipped", "note"))]
@@ -75,6 +76,20 @@ def _models(registry: Registry) -> list[tuple[str, str]]:
             continue
         try:
             found.append((name, _canaries(registry, str(version.ref))))
+        except SamespaceError as error:
+            found.append((name, str(error)))
+    return found
+
+
+def _certificates(registry: Registry) -> list[tuple[str, str]]:
+    from registry.errors import SamespaceError
+
+    found = []
+    for gallery in registry.galleries.list():
+        name = f"certificates of {gallery.name}"
+        try:
+            n_files = registry.certificates.verify_files(gallery.name)
+            found.append((name, f"{_OK}: {n_files} with their evidence as recorded"))
         except SamespaceError as error:
             found.append((name, str(error)))
     return found

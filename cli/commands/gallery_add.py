@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from cli.inputs import embed_data, one_of, read_embeddings
-from cli.options import INPUT_FILE, Session, dry_run_option, pass_session, session_options
+from cli.inputs import Reader, check_maker, one_of
+from cli.options import (
+    INPUT_FILE,
+    Session,
+    dry_run_option,
+    pass_session,
+    session_options,
+    trust_space_option,
+)
+
+if TYPE_CHECKING:
+    from registry.service.additions import Added
 
 
 @click.command()
@@ -18,11 +29,7 @@ from cli.options import INPUT_FILE, Session, dry_run_option, pass_session, sessi
 @click.option("--version", help="Which version made the vectors; default the one that writes.")
 @click.option("--factory", metavar="MODULE:NAME", help="Builds your own backbone, with --data.")
 @click.option("--convert", is_flag=True, help="Convert vectors to contiguous float32.")
-@click.option(
-    "--trust-space",
-    is_flag=True,
-    help="Add even if the vectors look like another model's than those that are there.",
-)
+@trust_space_option
 @dry_run_option
 @session_options
 @pass_session
@@ -55,11 +62,10 @@ def add(
         state = registry.galleries.state(name)
         writer = f"{state.gallery.model}@{state.serving.write_versions[0]}"
         made_by = registry.models.get(version or writer)
-        if data is not None:
-            quiet = session.as_json
-            rows = embed_data(registry, made_by, data, factory=factory, quiet=quiet)
-        else:
-            rows = read_embeddings(made_by, Path(str(vectors)), ids, convert=convert)
+        reader = Reader(registry, factory, convert, session.as_json)
+        rows = reader.either(made_by, vectors, data, ids)
+        if version is None:
+            check_maker(registry, name, rows)
         items = rows.embeddings
         if dry_run:
             registry.galleries.check_add(name, items, trust_space=trust_space)
@@ -68,14 +74,18 @@ def add(
                 f"all checks passed for {len(items)} items of {made_by.ref}; nothing was added",
             )
         added = registry.galleries.add(name, items, trust_space=trust_space)
+    return _report(session, added)
+
+
+def _report(session: Session, added: Added) -> int:
     return session.output.result(
         {
-            "gallery": name,
+            "gallery": added.gallery,
             "segment": added.segment,
             "version": str(added.version),
             "n_added": added.n_items,
             "n_items": added.n_items_after,
         },
-        f"added {added.n_items} items of {added.version} to segment {added.segment} of {name!r}, "
-        f"which holds {added.n_items_after} now",
+        f"added {added.n_items} items of {added.version} to segment {added.segment} of "
+        f"{added.gallery!r}, which holds {added.n_items_after} now",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cli.options import Session, pass_session, session_options
+from cli.options import Session, dry_run_option, pass_session, session_options
 
 
 @click.command()
@@ -26,6 +26,7 @@ from cli.options import Session, pass_session, session_options
     metavar="NAME=N",
     help="Search option of the index, such as efSearch=64 or nprobe=16; may be repeated.",
 )
+@dry_run_option
 @session_options
 @pass_session
 def create(
@@ -36,6 +37,7 @@ def create(
     index: str,
     backend: str,
     options: tuple[str, ...],
+    dry_run: bool,
 ) -> int:
     """Make the empty gallery NAME, embedded by VERSION until another one is promoted.
 
@@ -48,10 +50,19 @@ def create(
 
     spec = IndexSpec(backend, index, dict(_option(text) for text in options))
     with session.open() as registry:
-        made = registry.galleries.create(name, version, metric=Metric(metric), index=spec)
+        galleries = registry.galleries
+        make = galleries.check_create if dry_run else galleries.create
+        made = make(name, version, metric=Metric(metric), index=spec)
+    verb = "would make" if dry_run else "made"
     return session.output.result(
-        {"gallery": made.name, "model": made.model, "metric": metric, "index": index},
-        f"made gallery {made.name!r} ({metric}, {backend} {index}), embedded by {version}",
+        {
+            "gallery": made.name,
+            "model": made.model,
+            "metric": metric,
+            "index": index,
+            "dry_run": dry_run,
+        },
+        f"{verb} gallery {made.name!r} ({metric}, {backend} {index}), embedded by {version}",
     )
 
 

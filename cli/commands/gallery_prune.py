@@ -14,12 +14,13 @@ from cli.options import Session, confirm, dry_run_option, pass_session, session_
 @session_options
 @pass_session
 def prune(session: Session, older_than: float, yes: bool, dry_run: bool) -> int:
-    """Remove files that no committed row names: what an interrupted command left behind."""
+    """Remove files and models' folders that no row names: what interrupted commands left behind."""
     with session.open() as registry:
         litter = registry.galleries.litter(older_than_hours=older_than)
         if litter and not dry_run:
             confirm(f"remove {len(litter)} files that nothing names?", is_confirmed=yes)
-            registry.galleries.prune(litter)
+            still = registry.galleries.litter(older_than_hours=older_than)
+            registry.galleries.prune(path for path in litter if path in still)
     verb = "would remove" if dry_run else "removed"
     return session.output.result(
         {"files": list(litter), "dry_run": dry_run}, f"{verb} {len(litter)} files", *litter

@@ -7,11 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.inputs import embed_data, one_of, read_embeddings
-from cli.options import INPUT_FILE, Session, pass_session, session_options
+from cli.inputs import Reader, check_look, one_of
+from cli.options import (
+    INPUT_FILE,
+    Session,
+    pass_session,
+    session_options,
+    trust_space_option,
+)
 from cli.output import table
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from registry import Embeddings, Hits
 
 _MOST_SHOWN = 10
@@ -24,6 +32,7 @@ _MOST_SHOWN = 10
 @click.option("--version", help="Which version made the vectors; default the one in force.")
 @click.option("--factory", metavar="MODULE:NAME", help="Builds your own backbone, with --data.")
 @click.option("--convert", is_flag=True, help="Convert vectors to contiguous float32.")
+@trust_space_option
 @click.option("-k", type=int, default=10, show_default=True, help="Hits a query.")
 @click.option("--first", type=click.IntRange(1), help="Search with the first so many queries only.")
 @session_options
@@ -36,6 +45,7 @@ def search(
     version: str | None,
     factory: str | None,
     convert: bool,
+    trust_space: bool,
     k: int,
     first: int | None,
 ) -> int:
@@ -51,26 +61,27 @@ def search(
     with session.open() as registry:
         state = registry.galleries.state(name)
         made_by = registry.models.get(version) if version else state.query_version
-        if data is not None:
-            quiet = session.as_json
-            asked = embed_data(registry, made_by, data, factory=factory, quiet=quiet)
-        else:
-            asked = read_embeddings(made_by, Path(str(vectors)), convert=convert)
+        asked = Reader(registry, factory, convert, session.as_json).either(made_by, vectors, data)
+        if not trust_space:
+            check_look(registry, name, asked)
         queries = asked.embeddings
         if first is not None:
             queries = Embeddings(queries.ids[:first], queries.vectors[:first], made_by)
         hits = registry.search(name, queries, k)
     model = state.gallery.model
     found = _as_data(queries, hits, model)
+    more = len(found) - _MOST_SHOWN
+    note = f"… and {more} more queries; --json prints all" if more > 0 else ""
+    return session.output.result({"gallery": name, "queries": found}, _shown(found), note)
+
+
+def _shown(found: list[dict[str, Any]]) -> RenderableType:
     rows = [
         (f"{q['query']}" if rank == 0 else "", rank + 1, h["id"], f"{h['score']:.4f}", h["version"])
         for q in found[:_MOST_SHOWN]
         for rank, h in enumerate(q["hits"])
     ]
-    more = len(found) - _MOST_SHOWN
-    note = f"… and {more} more queries; --json prints all" if more > 0 else ""
-    shown = table("", ("query", "#rank", "item", "#score", "made by"), rows)
-    return session.output.result({"gallery": name, "queries": found}, shown, note)
+    return table("", ("query", "#rank", "item", "#score", "made by"), rows)
 
 
 def _as_data(queries: Embeddings, hits: Hits, model: str) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cli.options import Session, pass_session, session_options
+from cli.options import Session, dry_run_option, pass_session, session_options
 
 
 @click.command()
@@ -12,10 +12,16 @@ from cli.options import Session, pass_session, session_options
 @click.argument("gallery_version")
 @click.option("--dims", type=int, help="Leading dimensions that are compared; default all common.")
 @click.option("--one-way", is_flag=True, help="Do not declare the opposite direction as well.")
+@dry_run_option
 @session_options
 @pass_session
 def declare(
-    session: Session, query_version: str, gallery_version: str, dims: int | None, one_way: bool
+    session: Session,
+    query_version: str,
+    gallery_version: str,
+    dims: int | None,
+    one_way: bool,
+    dry_run: bool,
 ) -> int:
     """Declare how queries of QUERY_VERSION are compared with vectors of GALLERY_VERSION.
 
@@ -27,28 +33,22 @@ def declare(
       samespace model declare products@2 products@1 --dims 128
     """
     from registry import Contract, ContractKind
-    from registry.errors import ConflictError
 
     with session.open() as registry:
-        query, gallery = registry.models.get(query_version), registry.models.get(gallery_version)
+        models = registry.models
+        query, gallery = models.get(query_version), models.get(gallery_version)
         compared = dims if dims is not None else min(query.dim, gallery.dim)
         contract = Contract(ContractKind.PREFIX, compared)
         pairs = [(query.ref, gallery.ref)] + ([] if one_way else [(gallery.ref, query.ref)])
-        for a, b in pairs:
-            known = registry.models.contract(a, b)
-            if known is not None:
-                raise ConflictError(
-                    f"{a} is compared with {b} already, by the {known}",
-                    hint="a contract is never changed: certificates rest on it",
-                )
-        for a, b in pairs:
-            registry.models.declare_contract(a, b, contract)
+        (models.check_contracts if dry_run else models.declare_contracts)(pairs, contract)
+    verb = "would be" if dry_run else "is"
     return session.output.result(
         {
             "query_version": str(query.ref),
             "gallery_version": str(gallery.ref),
             "contract": contract.to_json(),
             "both_ways": not one_way,
+            "dry_run": dry_run,
         },
-        f"{query.ref} is compared with {gallery.ref} by the {contract}",
+        f"{query.ref} {verb} compared with {gallery.ref} by the {contract}",
     )

@@ -11,6 +11,8 @@ from compat.datasets.omniglot import DemoSplit, Omniglot, demo_split, load_omnig
 from registry.arrays import Int64Array
 
 CONFIGS = ("v1.toml", "v2.toml", "independent.toml", "policy.toml")
+TRAINING = ("train_v1.npz", "train_v2.npz")
+PARTS = ("gallery.npz", "new_items.npz", "queries.npz")
 SPLIT_SEED = 0
 
 
@@ -23,11 +25,10 @@ def write_files(directory: Path, *, seed: int = SPLIT_SEED) -> tuple[Omniglot, D
     """
     data = load_omniglot()
     split = demo_split(data, seed)
-    for name, rows in (("train_v1", split.old_training), ("train_v2", split.new_training)):
-        np.savez(directory / f"{name}.npz", inputs=data.images[rows], labels=data.labels[rows])
-    parts = {"gallery": split.gallery, "new_items": split.new_items, "queries": split.queries}
-    for name, rows in parts.items():
-        _write_part(directory / f"{name}.npz", data, split, rows)
+    for name, rows in zip(TRAINING, (split.old_training, split.new_training), strict=True):
+        np.savez(directory / name, inputs=data.images[rows], labels=data.labels[rows])
+    for name, rows in zip(PARTS, (split.gallery, split.new_items, split.queries), strict=True):
+        _write_part(directory / name, data, split, rows)
     for name in CONFIGS:
         text = files("cli.demo").joinpath("configs", name).read_text("utf-8")
         (directory / name).write_text(text, "utf-8")

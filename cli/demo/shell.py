@@ -6,6 +6,7 @@ import shlex
 import textwrap
 import time
 from collections.abc import Collection
+from dataclasses import dataclass
 
 import click
 
@@ -16,10 +17,20 @@ class StoryError(SamespaceError):
     """A command of the demo ended otherwise than the story says."""
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A command that was run."""
+
+    command: str
+    exit_code: int
+    seconds: float
+
+
 class Shell:
-    """Prints what it does and runs the public command line."""
+    """Prints what it does, runs the public command line, and keeps what it ran in `steps`."""
 
     def __init__(self) -> None:
+        self.steps: list[Step] = []
         self._began = time.monotonic()
         self._n = 0
 
@@ -47,7 +58,9 @@ class Shell:
         from cli.main import run
 
         click.echo("\n" + click.style(f"$ samespace {command}", fg="cyan"))
+        began = time.monotonic()
         code = run(shlex.split(command))
+        self.steps.append(Step(f"samespace {command}", code, round(time.monotonic() - began, 3)))
         if code not in expect:
             wanted = " or ".join(str(c) for c in sorted(expect))
             raise StoryError(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -12,6 +14,7 @@ from cli.options import DEFAULT_REGISTRY
 from cli.output import show, table
 from compat.workflow.embedding import embed_inputs, read_inputs
 from registry import Registry
+from registry.domain.certificates import Certificate
 from registry.vector_files import read_labels
 
 from .files import write_files
@@ -23,8 +26,8 @@ _PROBE = (
 )
 
 
-def tell(shell: Shell) -> None:
-    """Tell the whole story in the current folder."""
+def tell(shell: Shell) -> dict[str, object]:
+    """Tell the whole story in the current folder, and return what came of it as JSON values."""
     _prepare(shell)
     _version_1(shell)
     _two_candidates(shell)
@@ -33,6 +36,20 @@ def tell(shell: Shell) -> None:
     _grow(shell)
     _roll_back(shell)
     _end(shell)
+    certificates = _certificates()
+    return {
+        "steps": [asdict(step) for step in shell.steps],
+        "matrix": _matrix(certificates),
+        "certificates": [
+            {
+                "query_version": str(certificate.query_version),
+                "gallery_version": str(certificate.gallery_version),
+                "verdict": certificate.verdict.value,
+            }
+            for certificate in certificates
+        ],
+        "seconds": round(shell.seconds, 3),
+    }
 
 
 def _prepare(shell: Shell) -> None:
@@ -126,12 +143,9 @@ def _roll_back(shell: Shell) -> None:
 
 def _end(shell: Shell) -> None:
     shell.step("What was measured: the compatibility matrix")
-    with Registry.open(DEFAULT_REGISTRY) as registry:
-        states = registry.certificates.of_gallery("shelf")
-    cells = {c: m for s in states for c, m in s.certificate.matrix.items()}
     names = {"@1": "old", "@2": "compatible", "@3": "independent"}
     rows = []
-    for cell, groups in sorted(cells.items(), key=lambda item: item[0]):
+    for cell, groups in _matrix(_certificates()).items():
         kind = " -> ".join(names[part[-2:]] for part in cell.split(" -> "))
         values = [f"{groups[g][m]:.4f}" for g in ("new-only", "unseen") for m in ("hit@1", "mAP")]
         rows.append((cell, kind, *values))
@@ -158,6 +172,18 @@ def _end(shell: Shell) -> None:
         "  samespace rollback shelf --dry-run     what going back would hide\n"
         "  samespace doctor                       check every file, chain and model\n"
     )
+
+
+def _certificates() -> tuple[Certificate, ...]:
+    with Registry.open(DEFAULT_REGISTRY) as registry:
+        return tuple(state.certificate for state in registry.certificates.of_gallery("shelf"))
+
+
+def _matrix(
+    certificates: tuple[Certificate, ...],
+) -> dict[str, Mapping[str, Mapping[str, float]]]:
+    cells = {cell: means for found in certificates for cell, means in found.matrix.items()}
+    return dict(sorted(cells.items()))
 
 
 def _file_digests() -> dict[str, str]:

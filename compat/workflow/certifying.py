@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
@@ -102,8 +102,9 @@ def _issue(bench: Bench, measured: Measured, study: Study, *, dry_run: bool) -> 
 def _certificate(
     bench: Bench, measured: Measured, study: Study, evidence_digest: str
 ) -> Certificate:
-    now = datetime.now(UTC)
+    now = bench.registry.now()
     pair, models = study.pair, bench.registry.models
+    gallery = bench.registry.galleries.get(bench.gallery)
     return Certificate(
         gallery=bench.gallery,
         query_version=pair.query_version,
@@ -127,7 +128,8 @@ def _certificate(
         issued_at=now,
         expires_at=now + timedelta(days=bench.policy.valid_days),
         issued_by=bench.registry.actor,
-        index=describe_index(bench.registry.galleries.get(bench.gallery), pair.gallery_version),
+        index=describe_index(gallery, pair.gallery_version),
+        n_gallery_rows=sum(s.n_rows for s in gallery.segments if s.version == pair.gallery_version),
     )
 
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from compat.cells import SearchedItems, measure_cell, own_positions
-from compat.certification import PairedScores, conclude, find, lenient, try_control
+from compat.certification import PairedScores, find, lenient, try_control
 from compat.evaluation.ranking import RankingScores
 from compat.probes import Probe, as_one_kind
 from registry.arrays import Float32Array, Int64Array, LabelArray
 from registry.domain.certificates import Control, Finding, Verdict
+from registry.domain.conclusions import conclude
 from registry.domain.contracts import Contract, ContractKind
 from registry.domain.galleries import Metric
 from registry.domain.policies import Policy

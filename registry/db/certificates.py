@@ -56,6 +56,16 @@ def of_gallery(connection: Connection, gallery: str) -> tuple[Certificate, ...]:
     return tuple(_certificate(row.digest, row.body) for row in connection.execute(query))
 
 
+def evidence_paths(connection: Connection, gallery: str) -> dict[str, str]:
+    """Return where the evidence of each of a gallery's certificates lies, by its digest."""
+    query = (
+        select(certificates.c.digest, certificates.c.evidence_path)
+        .join(galleries)
+        .where(galleries.c.name == gallery)
+    )
+    return {row.digest: row.evidence_path for row in connection.execute(query)}
+
+
 def get_certificate(connection: Connection, digest: str) -> Certificate:
     """Return the certificate whose digest begins so.
 

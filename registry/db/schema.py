@@ -70,7 +70,7 @@ def check(engine: Engine) -> None:
         NotARegistryError: if it holds no registry.
         SchemaVersionError: if its schema is older or newer than this code.
     """
-    found, wanted = _known_revision(engine), head_revision()
+    found, wanted = known_revision(engine), head_revision()
     if found != wanted:
         raise SchemaVersionError(
             f"{_name(engine)} has schema {found}, this samespace needs {wanted}",
@@ -80,13 +80,19 @@ def check(engine: Engine) -> None:
 
 def upgrade_existing(engine: Engine) -> str:
     """Upgrade a database that holds a registry, and return the revision it had before."""
-    before = _known_revision(engine)
+    before = known_revision(engine)
     if before != head_revision():
         upgrade(engine)
     return before
 
 
-def _known_revision(engine: Engine) -> str:
+def known_revision(engine: Engine) -> str:
+    """Return the revision that a registry's database is at.
+
+    Raises:
+        NotARegistryError: if it holds no registry.
+        SchemaVersionError: if it is newer than this code.
+    """
     found = current_revision(engine)
     if found is None:
         raise NotARegistryError(
@@ -97,7 +103,7 @@ def _known_revision(engine: Engine) -> str:
         raise SchemaVersionError(
             f"{_name(engine)} has schema {found}, which is newer than this samespace "
             f"({head_revision()})",
-            hint="update samespace: pip install --upgrade samespace",
+            hint="update samespace's checkout, then: pip install -e .",
         )
     return found
 

@@ -29,6 +29,7 @@ from ..errors import (
     InvalidInputError,
     StorageError,
 )
+from ..installation import extra_hint
 
 __all__ = [
     "URL",
@@ -96,7 +97,7 @@ def make_engine(url: str | URL) -> Engine:
     except (ModuleNotFoundError, NoSuchModuleError) as error:
         raise BackendUnavailableError(
             f"the driver of {parsed.drivername} is not installed",
-            hint="pip install 'samespace[postgres]'",
+            hint=extra_hint("postgres"),
         ) from error
     if backend == "sqlite":
         event.listen(engine, "connect", _configure_sqlite)
@@ -147,20 +148,42 @@ class Watch:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._connection: Connection | None = None
+        self._raw: Any = None
         self._lock = Lock()
 
     def ask(self, query: Executable, parameters: Mapping[str, str]) -> tuple[Any, ...]:
         """Return the single row that a prepared query gives at this moment."""
         with self._lock, mapped_errors(self._engine):
             try:
-                if self._connection is None:
-                    self._connection = self._engine.connect().execution_options(
-                        isolation_level="AUTOCOMMIT"
-                    )
-                return tuple(self._connection.execute(query, parameters).one())
+                return tuple(self._open().execute(query, parameters).one())
             except BaseException:
                 self._discard()
                 raise
+
+    def tick(self) -> int | None:
+        """Return a number that changes with every commit, or None where there is no such number.
+
+        SQLite counts what other connections commit. It is asked below SQLAlchemy, because every
+        single query waits for the answer.
+        """
+        with self._lock:
+            if self._raw is None:
+                return None
+            try:
+                found: int = self._raw.execute("PRAGMA data_version").fetchone()[0]
+            except self._engine.dialect.loaded_dbapi.Error:
+                self._discard()
+                return None
+        return found
+
+    def _open(self) -> Connection:
+        if self._connection is None:
+            self._connection = self._engine.connect().execution_options(
+                isolation_level="AUTOCOMMIT"
+            )
+            if self._engine.dialect.name == "sqlite":
+                self._raw = self._connection.connection.dbapi_connection
+        return self._connection
 
     def close(self) -> None:
         """Give the connection back."""
@@ -170,7 +193,7 @@ class Watch:
     def _discard(self) -> None:
         if self._connection is not None:
             self._connection.close()
-            self._connection = None
+            self._connection = self._raw = None
 
 
 @contextmanager

@@ -172,6 +172,30 @@ certificates = Table(
 )
 Index(None, certificates.c.gallery_id, certificates.c.query_version_id)
 
+simplexes = Table(
+    "simplexes",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("model", String(100), nullable=False, unique=True),  # may have no version yet
+    Column("n_slots", Integer, nullable=False),
+    Column("created_at", String(32), nullable=False),
+    Column("created_by", String(200), nullable=False),
+    CheckConstraint("n_slots >= 2", name="n_slots_from_2"),
+)
+
+class_slots = Table(
+    "class_slots",
+    metadata,
+    Column("simplex_id", ForeignKey("simplexes.id"), primary_key=True),
+    Column("slot", Integer, primary_key=True, autoincrement=False),
+    Column("supplier", String(100), nullable=False),
+    Column("label", Text, nullable=False),
+    Column("assigned_at", String(32), nullable=False),
+    Column("assigned_by", String(200), nullable=False),
+    UniqueConstraint("simplex_id", "supplier", "label"),
+    CheckConstraint("slot >= 0", name="slot_from_0"),
+)
+
 events = Table(
     "events",
     metadata,

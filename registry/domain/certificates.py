@@ -71,7 +71,7 @@ class Control:
     """A planted case whose outcome is known beforehand: it shows that the gate can say no.
 
     Attributes:
-        name: ``random model``, ``rotated new model`` or ``old model``.
+        name: ``random model``, ``rotated model`` or ``old model``.
         expected: the verdict that a working gate gives.
         found: the verdict that it gave.
         value: mean of the first required metric.
@@ -117,6 +117,8 @@ class Certificate:
         issued_by: by whom.
         index: the index that served when it was measured: back end, factory, options and the
             digests of the sealed segments' files.
+        n_gallery_rows: rows that were ever stored of the gallery version when it was measured,
+            deleted ones included: what is stored later was not measured.
     """
 
     gallery: str
@@ -142,6 +144,7 @@ class Certificate:
     expires_at: datetime
     issued_by: str
     index: Mapping[str, Json] = field(default_factory=dict)
+    n_gallery_rows: int = 0
 
     @property
     def digest(self) -> str:
@@ -165,8 +168,13 @@ class Certificate:
         )
 
     def to_json(self) -> dict[str, Json]:
-        """Return the certificate as JSON values; format 1."""
-        return {
+        """Return the certificate as JSON values; format 1.
+
+        What was added to the format later is left out where it is empty, so that a certificate
+        that was recorded before keeps its digest.
+        """
+        later: dict[str, Json] = {"index": dict(self.index), "n_gallery_rows": self.n_gallery_rows}
+        value: dict[str, Json] = {
             "format": 1,
             "gallery": self.gallery,
             "query_version": str(self.query_version),
@@ -192,8 +200,8 @@ class Certificate:
             "issued_at": self.issued_at.isoformat(),
             "expires_at": self.expires_at.isoformat(),
             "issued_by": self.issued_by,
-            "index": dict(self.index),
         }
+        return value | {name: given for name, given in later.items() if given}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Certificate:

@@ -21,6 +21,7 @@ class EventKind(StrEnum):
     ITEMS_ADDED = "items-added"
     ITEMS_DELETED = "items-deleted"
     SEGMENT_SEALED = "segment-sealed"
+    SLOTS_ASSIGNED = "slots-assigned"
     CERTIFICATE_RECORDED = "certificate-recorded"
     PROMOTED = "promoted"
     ROLLED_BACK = "rolled-back"

@@ -32,8 +32,6 @@ def find_staleness(
         gallery: the gallery as it is now.
         now: the present, in UTC.
     """
-    growth = cast("float", certificate.policy["growth"])
-    n_items = sum(s.n_items for s in gallery.segments if s.version == gallery_version.ref)
     reasons = (
         (certificate.verdict is not Verdict.COMPATIBLE, f"it says {certificate.verdict}"),
         (now >= certificate.expires_at, f"it expired on {certificate.expires_at:%Y-%m-%d}"),
@@ -47,15 +45,29 @@ def find_staleness(
         ),
         (certificate.contract != contract, "the comparison contract changed"),
         (
-            n_items > growth * certificate.n_gallery_items,
-            f"the gallery grew from {certificate.n_gallery_items} to {n_items} items",
-        ),
-        (
             _has_other_index(certificate, gallery),
             "an approximate index was built after it was measured",
         ),
     )
-    return next((why for is_stale, why in reasons if is_stale), None)
+    said = next((why for is_stale, why in reasons if is_stale), None)
+    return said or _changed_content(certificate, gallery)
+
+
+def _changed_content(certificate: Certificate, gallery: Gallery) -> str | None:
+    """Return how far the items are not those that were measured, if that is too far."""
+    growth, measured = cast("float", certificate.policy["growth"]), certificate.n_gallery_items
+    held = [s for s in gallery.segments if s.version == certificate.gallery_version]
+    n_items, n_rows = sum(s.n_items for s in held), sum(s.n_rows for s in held)
+    if n_items > growth * measured:
+        return f"the gallery grew from {measured} to {n_items} items"
+    if not certificate.n_gallery_rows:  # the way back: nothing was stored when it was measured
+        return None
+    n_new = n_rows - certificate.n_gallery_rows
+    if n_new > (growth - 1) * measured:
+        return f"{n_new} items came that were not among the {measured} measured ones"
+    if growth * n_items < measured:
+        return f"only {n_items} items are left of the {measured} measured ones"
+    return None
 
 
 def describe_index(gallery: Gallery, version: VersionRef) -> dict[str, Json]:

@@ -54,7 +54,8 @@ def check(state: GalleryState, items: Embeddings) -> None:
     found = id_type(items.ids)
     if gallery.id_type is not None and found is not gallery.id_type:
         raise InvalidInputError(
-            f"gallery {gallery.name!r} names items by {gallery.id_type} but got {found} ids"
+            f"gallery {gallery.name!r} names items by {gallery.id_type} but got {found} ids",
+            hint="name new items as the first ones were: ids.astype(numpy.int64) or astype(str)",
         )
 
 

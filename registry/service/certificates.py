@@ -10,12 +10,18 @@ from ..db import certificates, events, galleries, versions
 from ..db.session import Connection, read
 from ..domain.canonical import Json
 from ..domain.certificates import Certificate
+from ..domain.conclusions import check_conclusion
 from ..domain.contracts import Contract
 from ..domain.events import EventKind, model_stream
-from ..domain.galleries import StoredFile
+from ..domain.galleries import Metric, StoredFile
 from ..domain.liveness import find_staleness
 from ..domain.refs import VersionRef
-from ..errors import DigestMismatchError, InvalidInputError, UndeclaredComparisonError
+from ..errors import (
+    DigestMismatchError,
+    InvalidInputError,
+    SpaceMismatchError,
+    UndeclaredComparisonError,
+)
 from ..galleries import storage
 from .context import Context, write_naming
 from .views import GalleryState, read_state
@@ -39,11 +45,14 @@ class Certificates:
         """Record a certificate with its evidence file and return its digest.
 
         Raises:
-            InvalidInputError: if a version is not of the gallery's model line.
+            InvalidInputError: if a version is not of the gallery's model line, or it claims more
+                than its findings and controls say.
+            SpaceMismatchError: if a fingerprint or the metric is not the registered one.
             UndeclaredComparisonError: if the pair has no contract, or another one.
             DigestMismatchError: if the evidence is not what the certificate rests on.
             AlreadyExistsError: if it is recorded already.
         """
+        check_conclusion(certificate)
         relative = f"certificates/{certificate.gallery}/{uuid.uuid4().hex}.parquet"
         file = storage.write_bytes(self._context.storage, relative, evidence)
         with write_naming(self._context, file) as connection:
@@ -53,7 +62,8 @@ class Certificates:
     def _insert(self, connection: Connection, certificate: Certificate, file: StoredFile) -> None:
         if file.digest != certificate.evidence_digest:
             raise DigestMismatchError("the evidence is not what the certificate rests on")
-        model = galleries.get_gallery(connection, certificate.gallery).model
+        gallery = galleries.get_gallery(connection, certificate.gallery)
+        model = gallery.model
         versions.model_id(connection, model, lock=True)
         _check_line(model, certificate)
         declared = _contract(connection, certificate.query_version, certificate.gallery_version)
@@ -62,6 +72,7 @@ class Certificates:
                 f"the certificate compares by '{certificate.contract}', "
                 f"but declared is '{declared}'"
             )
+        _check_spaces(connection, gallery.metric, certificate)
         certificates.insert_certificate(connection, certificate, file)
         payload: dict[str, Json] = {
             "certificate": certificate.digest,
@@ -87,6 +98,24 @@ class Certificates:
                 CertificateState(found, staleness(connection, state, found, now))
                 for found in certificates.of_gallery(connection, gallery)
             )
+
+    def verify_files(self, gallery: str) -> int:
+        """Compare each certificate and its evidence with their digests; return how many there are.
+
+        Raises:
+            DigestMismatchError: if one is not what was recorded.
+            CorruptFileError: if an evidence file is missing.
+        """
+        root = self._context.storage
+        with read(self._context.engine) as connection:
+            found = certificates.of_gallery(connection, gallery)
+            paths = certificates.evidence_paths(connection, gallery)
+        for certificate in found:
+            relative = paths[certificate.digest]
+            path = storage.resolve(root, relative)
+            n_bytes = path.stat().st_size if path.is_file() else 0  # rows do not hold the size
+            storage.verify_file(root, StoredFile(relative, certificate.evidence_digest, n_bytes))
+        return len(found)
 
 
 def staleness(
@@ -143,6 +172,23 @@ def _check_line(model: str, certificate: Certificate) -> None:
             raise InvalidInputError(
                 f"gallery {certificate.gallery!r} is embedded by {model!r}, "
                 f"so a certificate of {ref} says nothing of it"
+            )
+
+
+def _check_spaces(connection: Connection, metric: Metric, certificate: Certificate) -> None:
+    if certificate.metric != metric.value:
+        raise SpaceMismatchError(
+            f"the certificate was measured by {certificate.metric}, "
+            f"but gallery {certificate.gallery!r} is searched by {metric}"
+        )
+    for ref, said in (
+        (certificate.query_version, certificate.query_fingerprint),
+        (certificate.gallery_version, certificate.gallery_fingerprint),
+    ):
+        found = versions.get_version(connection, ref).fingerprint
+        if said != found:
+            raise SpaceMismatchError(
+                f"the certificate speaks of {ref} as {said[:19]}…, but it is {found[:19]}…"
             )
 
 

@@ -9,7 +9,7 @@ from ..domain.contracts import Contract, ContractKind
 from ..domain.events import EventKind, model_stream
 from ..domain.refs import VersionRef
 from ..domain.versions import ModelVersion
-from ..errors import InvalidInputError
+from ..errors import ConflictError, InvalidInputError
 from .context import Context
 
 
@@ -21,8 +21,7 @@ def declare(
     contract: Contract,
 ) -> None:
     """Declare, in the caller's transaction, how an ordered pair is compared."""
-    pair = (versions.get_version(connection, query), versions.get_version(connection, gallery))
-    _check_contract(*pair, contract)
+    check(connection, query, gallery, contract)
     versions.insert_contract(
         connection, query, gallery, contract, at=context.clock(), actor=context.actor
     )
@@ -32,6 +31,25 @@ def declare(
         "contract": contract.to_json(),
     }
     context.record(connection, model_stream(query.model), EventKind.CONTRACT_DECLARED, payload)
+
+
+def check(
+    connection: Connection, query: VersionRef, gallery: VersionRef, contract: Contract
+) -> None:
+    """Refuse a contract that cannot hold, or a pair that has one.
+
+    Raises:
+        InvalidInputError: if the contract cannot hold between these two.
+        ConflictError: if the pair has a contract already.
+    """
+    pair = (versions.get_version(connection, query), versions.get_version(connection, gallery))
+    _check_contract(*pair, contract)
+    known = versions.get_contract(connection, *pair)
+    if known is not None:
+        raise ConflictError(
+            f"queries of {query} are compared with vectors of {gallery} already, by the {known}",
+            hint="a contract is never changed, for certificates rest on it; nothing was declared",
+        )
 
 
 def inherited(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import shutil
 from collections.abc import Iterable
+from pathlib import PurePosixPath
 
 from ..arrays import LabelArray
 from ..db import galleries, versions
-from ..db.session import read, write
+from ..db.session import Connection, read, write
 from ..domain.canonical import Json
 from ..domain.events import EventKind, model_stream
 from ..domain.galleries import Gallery, IndexSpec, Metric, Segment
@@ -45,23 +48,45 @@ class Galleries:
             NotFoundError: if the version or the index back end does not exist.
             AlreadyExistsError: if the name is taken.
         """
-        check_name("gallery", name)
         spec = index or IndexSpec()
         with write(self._context.engine) as connection:
-            if name in galleries.gallery_names(connection):
-                raise AlreadyExistsError(f"there is a gallery {name!r} already")
-            first = resolve(connection, version)
-            catalog.check_spec(spec, dim=first.dim, metric=metric)
-            versions.model_id(connection, first.ref.model, lock=True)
-            gallery = Gallery(name, first.ref.model, metric, None, spec, self._context.clock(), ())
+            gallery, number = self._plan(connection, name, version, metric, spec)
+            versions.model_id(connection, gallery.model, lock=True)
             galleries.insert_gallery(connection, gallery, self._context.actor)
-            number = first.ref.number
             serving = Serving(number, (number,), {number: SAME_SPACE})
             payload: dict[str, Json] = {"gallery": name, "serving": serving.to_json()}
             self._context.record(
                 connection, model_stream(gallery.model), EventKind.GALLERY_CREATED, payload
             )
         return gallery
+
+    def check_create(
+        self,
+        name: str,
+        version: str | VersionRef,
+        *,
+        metric: Metric = Metric.COSINE,
+        index: IndexSpec | None = None,
+    ) -> Gallery:
+        """Make all of `create`'s checks, change nothing, and return what it would make."""
+        with read(self._context.engine) as connection:
+            return self._plan(connection, name, version, metric, index or IndexSpec())[0]
+
+    def _plan(
+        self,
+        connection: Connection,
+        name: str,
+        version: str | VersionRef,
+        metric: Metric,
+        spec: IndexSpec,
+    ) -> tuple[Gallery, int]:
+        check_name("gallery", name)
+        if name in galleries.gallery_names(connection):
+            raise AlreadyExistsError(f"there is a gallery {name!r} already")
+        first = resolve(connection, version)
+        catalog.check_spec(spec, dim=first.dim, metric=metric)
+        gallery = Gallery(name, first.ref.model, metric, None, spec, self._context.clock(), ())
+        return gallery, first.ref.number
 
     def get(self, name: str) -> Gallery:
         """Return a gallery with its segments as they are now."""
@@ -122,6 +147,17 @@ class Galleries:
         additions.check_new(self._views, state, items.ids, state.gallery.segments)
         return state
 
+    def check_space(self, name: str, vectors: Embeddings) -> None:
+        """Refuse vectors that do not look like those that the gallery holds of their version.
+
+        Embeddings made here carry a fingerprint; this is for vectors that came without one, as
+        items or as queries. It compares second moments, so it takes some 128 vectors to tell.
+
+        Raises:
+            SpaceMismatchError: if they plainly are of another space.
+        """
+        additions.check_space(self._views, self.state(name), vectors)
+
     def seal(self, name: str) -> tuple[Segment, ...]:
         """Seal the open segments: build their indexes and let them grow no more.
 
@@ -170,27 +206,37 @@ class Galleries:
         return len(files)
 
     def litter(self, *, older_than_hours: float = 1.0) -> tuple[str, ...]:
-        """Return files that no committed row names: what an interrupted process left behind.
+        """Return files, and folders of models, that no committed row names.
 
-        Files younger than that may belong to a process that is about to commit them.
+        An interrupted process left them behind. What is younger than that may belong to one that
+        is about to commit it.
         """
-        with read(self._context.engine) as connection:
-            named = galleries.stored_paths(connection)
+        named = self._named()
         oldest = self._context.clock().timestamp() - 3600 * older_than_hours
         return find_unnamed(self._context.storage, named, modified_before=oldest)
 
     def prune(self, litter: Iterable[str]) -> None:
-        """Remove files that `litter` found and that no row came to name since.
+        """Remove what `litter` found and no row came to name since.
 
         Raises:
             StorageError: if the file system refuses.
         """
-        with read(self._context.engine) as connection:
-            named = galleries.stored_paths(connection)
+        root, named = self._context.storage, self._named()
+        unnamed = find_unnamed(root, named, modified_before=math.inf)
         for relative in litter:
-            if relative in named:
+            place = PurePosixPath(relative)
+            if not named.isdisjoint(str(part) for part in (place, *place.parents)):
                 continue
+            path = storage.resolve(root, relative)
             try:
-                storage.resolve(self._context.storage, relative).unlink(missing_ok=True)
+                if relative in unnamed and path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink(missing_ok=True)
             except OSError as error:
                 raise StorageError(f"cannot remove {relative}: {error.strerror}") from error
+
+    def _named(self) -> frozenset[str]:
+        with read(self._context.engine) as connection:
+            models = {v.artifact_path for v in versions.all_versions(connection)}
+            return galleries.stored_paths(connection).union(path for path in models if path)

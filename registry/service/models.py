@@ -16,7 +16,7 @@ from ..domain.refs import AliasRef, VersionRef, check_name
 from ..domain.versions import LineageEdge, ModelVersion, SpaceDescription, fingerprint_declared
 from ..errors import DigestMismatchError, NotFoundError
 from .context import Context, resolve
-from .contracts import declare
+from .contracts import check, declare
 from .registration import Candidate, Parent, Registration, insert, keep_artifact, with_fingerprint
 
 
@@ -115,9 +115,34 @@ class Models:
             InvalidInputError: if the contract cannot hold between these two.
             ConflictError: if the pair has a contract already.
         """
+        self.declare_contracts([(query, gallery)], contract)
+
+    def declare_contracts(
+        self, pairs: Sequence[tuple[VersionRef, VersionRef]], contract: Contract
+    ) -> None:
+        """Declare how several ordered pairs are compared, all of them or none.
+
+        Args:
+            pairs: the query's version and the vectors' version of each.
+            contract: how they are compared.
+
+        Raises:
+            InvalidInputError: if the contract cannot hold between two of them.
+            ConflictError: if a pair has a contract already.
+        """
         with write(self._context.engine) as connection:
-            versions.model_id(connection, query.model, lock=True)
-            declare(self._context, connection, query, gallery, contract)
+            for model in sorted({query.model for query, _ in pairs}):
+                versions.model_id(connection, model, lock=True)
+            for query, gallery in pairs:
+                declare(self._context, connection, query, gallery, contract)
+
+    def check_contracts(
+        self, pairs: Sequence[tuple[VersionRef, VersionRef]], contract: Contract
+    ) -> None:
+        """Make all of `declare_contracts`' checks and change nothing."""
+        with read(self._context.engine) as connection:
+            for query, gallery in pairs:
+                check(connection, query, gallery, contract)
 
     def artifact_directory(self, version: ModelVersion) -> Path:
         """Return the folder of a version's artifact, after checking every byte of it.

@@ -6,6 +6,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,6 +65,8 @@ def keep_artifact(context: Context, model: str, directory: Path, digest: str) ->
     """
     relative = f"models/{model}/{digest[:16]}"
     target = context.storage / relative
+    with suppress(OSError):
+        os.utime(target)  # young again: 'gallery prune' leaves it until a row names it
     if _holds(target, digest):
         return relative
     temporary = target.with_name(f".{digest[:16]}-{uuid.uuid4().hex}")

@@ -17,18 +17,19 @@ from ..domain.canonical import Json
 from ..domain.contracts import Contract
 from ..domain.events import Event, find_break
 from ..domain.refs import VersionRef
-from ..errors import AlreadyExistsError, CorruptFileError, StorageError
+from ..errors import CorruptFileError, StorageError
 from ..galleries.search import search_segments
 from ..vectors import Embeddings, Hits
 from .additions import Added
 from .certificates import Certificates
 from .context import Context, resolve
 from .galleries import Galleries
-from .location import disposed_on_error, existing_engine, locate
+from .location import FOLDERS, check_new, disposed_on_error, existing_engine, locate
 from .models import Models
 from .promotions import Change, PromotionOptions, Promotions
 from .registration import Parent, Registration
 from .serving import check_query
+from .slots import Slots
 from .views import Views
 
 
@@ -65,6 +66,7 @@ class Registry:
         self.galleries = Galleries(context, views)
         self.certificates = Certificates(context)
         self.promotions = Promotions(context, self.models)
+        self.slots = Slots(context)
 
     @classmethod
     def open(
@@ -109,17 +111,22 @@ class Registry:
             StorageError: if the folder cannot be written.
         """
         url, folder = locate(where, storage)
+        check_new(url, folder)
         try:
-            for name in ("models", "galleries", "certificates"):
+            for name in FOLDERS:
                 (folder / name).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StorageError(f"cannot write to {folder}: {error.strerror}") from error
         engine = make_engine(url)
         with disposed_on_error(engine):
-            if schema.current_revision(engine) is not None:
-                raise AlreadyExistsError(f"there is a registry in {name_of(engine.url)} already")
             schema.upgrade(engine)
         return cls(Context(engine, Watch(engine), folder, clock, actor or _login()))
+
+    @staticmethod
+    def check_create(where: str | Path, *, storage: Path | None = None) -> tuple[str, Path]:
+        """Make all of `create`'s checks, change nothing, and return its `name` and `storage`."""
+        url, folder = locate(where, storage)
+        return check_new(url, folder), folder
 
     def close(self) -> None:
         """Let go of the database."""
@@ -146,6 +153,10 @@ class Registry:
     def name(self) -> str:
         """The database's URL, without its password."""
         return name_of(self._context.engine.url)
+
+    def now(self) -> datetime:
+        """Return the present in UTC, by the registry's clock."""
+        return self._context.clock()
 
     @property
     def actor(self) -> str:
@@ -235,16 +246,21 @@ class Registry:
         return tuple(found for found in breaks if found)
 
 
-def upgrade_database(where: str | Path) -> tuple[str, str]:
+def upgrade_database(where: str | Path, *, dry_run: bool = False) -> tuple[str, str]:
     """Bring a registry's database to this code's schema and return the revisions before and after.
+
+    Args:
+        where: a directory, or a database URL.
+        dry_run: make the checks and change nothing.
 
     Raises:
         NotARegistryError: if there is none.
         SchemaVersionError: if the database is newer than this code.
     """
     engine = existing_engine(locate(where, Path())[0])
+    step = schema.known_revision if dry_run else schema.upgrade_existing
     try:
-        return schema.upgrade_existing(engine), schema.head_revision()
+        return step(engine), schema.head_revision()
     finally:
         engine.dispose()
 

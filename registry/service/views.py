@@ -70,18 +70,20 @@ class Views:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._views: dict[str, GalleryView] = {}
+        self._views: dict[str, tuple[GalleryView, int | None]] = {}
         self._readers: dict[tuple[str, int], tuple[Segment, SegmentReader]] = {}
         self._lock = Lock()
 
     def current(self, name: str) -> GalleryView:
         """Return a gallery opened as it is now."""
-        view = self._views.get(name)
-        if view is not None and self._is_fresh(view.state):
+        view, last = self._views.get(name, (None, None))
+        tick = self._context.watch.tick()  # before the state is read
+        if view is not None and tick is not None and tick == last:
             return view
-        with self._lock:
-            view = self._open(name)
-            self._views[name] = view
+        if view is None or not self._is_fresh(view.state):
+            with self._lock:
+                view = self._open(name)
+        self._views[name] = (view, tick)
         return view
 
     def reader(

@@ -326,3 +326,15 @@ def test_a_pair_that_nobody_declared_is_not_measured(shop: Run, tmp_path: Path) 
     assert found.code == 4
     assert "nobody declared how products@3 is compared" in found.error
     assert "samespace model declare products@3 products@1" in found.error
+
+
+def test_vectors_of_the_old_queries_that_are_of_another_space_are_refused(
+    shop: Run, tmp_path: Path
+) -> None:
+    """Else the baseline would be worthless, and anything would beat it."""
+    items = np.load(tmp_path / "items.npy")
+    rotation, _ = np.linalg.qr(np.random.default_rng(1).normal(size=(64, 64)))
+    np.save(tmp_path / "queries_old.npy", float32(items @ rotation))
+    found = shop(*CERTIFY)
+    assert found.code == 2
+    assert "do not look like those of products@1" in found.error

@@ -19,6 +19,19 @@ def test_nothing_to_upgrade(shop: Run, tmp_path: Path) -> None:
     assert snapshot(tmp_path) == before
 
 
+def test_a_dry_run_says_from_where_to_where(
+    shop: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "already at schema" in shop("db", "upgrade", "--dry-run").out
+    (head,) = {shop("db", "upgrade", "--json").data[when] for when in ("before", "after")}
+    monkeypatch.setattr("registry.db.schema.head_revision", lambda: "0099")
+    before = snapshot(tmp_path)
+    found = shop("db", "upgrade", "--dry-run", "--json").data
+    assert (found["before"], found["after"], found["dry_run"]) == (head, "0099", True)
+    assert shop("db", "upgrade", "--dry-run").out == f"would upgrade from {head} to schema 0099\n"
+    assert snapshot(tmp_path) == before
+
+
 def test_a_newer_database_asks_for_a_newer_samespace(shop: Run, tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / ".samespace" / "samespace.db")) as connection:
         connection.execute("UPDATE samespace_alembic_version SET version_num = '9999'")
@@ -53,8 +66,22 @@ def test_a_file_that_is_no_registry_is_refused(cli: Run, tmp_path: Path, content
         found = cli(*command)
         assert found.code == 2
         assert found.error
-    if content:
-        assert (tmp_path / ".samespace" / "samespace.db").read_bytes() == content
+    assert [path.name for path in (tmp_path / ".samespace").iterdir()] == ["samespace.db"]
+    assert (tmp_path / ".samespace" / "samespace.db").read_bytes() == content
+
+
+def test_an_empty_file_is_said_to_be_empty_and_left_so(cli: Run, tmp_path: Path) -> None:
+    path = tmp_path / ".samespace" / "samespace.db"
+    path.parent.mkdir()
+    path.touch()
+    for command in (("status",), ("doctor",), ("db", "upgrade"), ("db", "upgrade", "--dry-run")):
+        found = cli(*command)
+        assert found.code == 2
+        assert f"no samespace registry in {path.parent}: samespace.db is empty" in found.error
+        assert "samespace init" in found.error
+        assert list(path.parent.iterdir()) == [path]
+        assert path.read_bytes() == b""
+    assert cli("init").code == 0
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ def test_a_sound_registry_is_well_and_unchanged(upgraded: Run, tmp_path: Path) -
     by_name = {check["check"]: check["found"] for check in found["checks"]}
     assert by_name["gallery shop"] == "ok: 2 files as recorded"
     assert by_name["model products@1"] == "skipped: only its vectors are known"
+    assert by_name["certificates of shop"] == "ok: 1 with their evidence as recorded"
     assert by_name["audit trail"] == "ok"
     assert snapshot(tmp_path) == before
     assert "all is well" in upgraded("doctor").out
@@ -31,6 +32,22 @@ def test_a_changed_model_fails(shop: Run, tmp_path: Path) -> None:
     assert found.code == 2
     assert "was changed" in found.out
     assert "1 of" in found.out
+
+
+@pytest.mark.parametrize("harm", ["changed", "longer", "missing"])
+def test_evidence_that_is_not_what_was_recorded_fails(
+    upgraded: Run, tmp_path: Path, harm: str
+) -> None:
+    (path,) = (tmp_path / ".samespace" / "certificates").rglob("*.parquet")
+    data = path.read_bytes()
+    if harm == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(data + b"x" if harm == "longer" else data[:-1] + bytes([data[-1] ^ 1]))
+    found = upgraded("doctor", "--json").data
+    (failed,) = [check for check in found["checks"] if not check["ok"]]
+    assert failed["check"] == "certificates of shop"
+    assert str(path) in failed["found"]
 
 
 def test_another_package_of_our_name_is_reported(

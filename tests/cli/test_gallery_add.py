@@ -12,7 +12,7 @@ import pytest
 
 from registry import Embeddings, Registry
 from registry.vector_files import write_vectors
-from tests.cli.worlds import N_ITEMS, OLD_DIM, Run, float32, parts, snapshot
+from tests.cli.worlds import N_ITEMS, NEW_DIM, OLD_DIM, Run, float32, parts, snapshot
 
 ADD = ("gallery", "add", "shelf", "--vectors")
 
@@ -277,3 +277,16 @@ def test_a_damaged_part_is_noticed_before_anything_is_added(shop: Run, tmp_path:
     np.save(tmp_path / "v.npy", some(1))
     arguments = ("gallery", "add", "shop", "--vectors", "v.npy", "--ids", "ids.txt")
     assert "is not the file that was recorded" in refused(shop, tmp_path, *arguments)
+
+
+def test_bare_first_vectors_of_a_version_need_a_name_if_two_models_could_have_made_them(
+    shop: Run, tmp_path: Path
+) -> None:
+    made_by = ("--provider", "in-house", "--made-by", "resnet50@2")
+    assert shop("model", "register", "products", "--dim", str(NEW_DIM), *made_by).code == 0
+    assert shop("gallery", "create", "window", "products@2").code == 0
+    add = ("gallery", "add", "window", "--vectors", "items_new.npy", "--ids", "item_ids.txt")
+    message = refused(shop, tmp_path, *add)
+    assert "products@2 and products@3 all have 96 dimensions" in message
+    assert "hint: say it: --version products@2" in message
+    assert shop(*add, "--version", "products@2").code == 0

@@ -16,8 +16,18 @@ def test_makes_an_empty_gallery(shop: Run) -> None:
         "model": "products",
         "metric": "l2",
         "index": "HNSW16,Flat",
+        "dry_run": False,
         "exit_code": 0,
     }
+
+
+def test_a_dry_run_makes_nothing(shop: Run, tmp_path: Path) -> None:
+    before = snapshot(tmp_path)
+    found = shop("gallery", "create", "shelf", "products@1", "--dry-run", "--json").data
+    assert (found["gallery"], found["model"], found["dry_run"]) == ("shelf", "products", True)
+    shown = shop("gallery", "create", "shelf", "products@1", "--dry-run").out
+    assert shown.startswith("would make gallery 'shelf'")
+    assert snapshot(tmp_path) == before
 
 
 @pytest.mark.parametrize(
@@ -34,11 +44,17 @@ def test_makes_an_empty_gallery(shop: Run) -> None:
         (("shelf", "products@1", "--metric", "cosin"), 2, "cosin"),
     ],
 )
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
 def test_what_cannot_be_made_is_refused(
-    shop: Run, tmp_path: Path, arguments: tuple[str, ...], code: int, words: str
+    shop: Run,
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    code: int,
+    words: str,
+    dry: tuple[str, ...],
 ) -> None:
     before = snapshot(tmp_path)
-    found = shop("gallery", "create", *arguments)
+    found = shop("gallery", "create", *arguments, *dry)
     assert found.code == code
     assert words in found.error
     assert snapshot(tmp_path) == before

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.worlds import Run, parts, snapshot
+from tests.registry.service.builders import artifact
 
 
 @pytest.fixture
@@ -45,3 +46,24 @@ def test_where_nobody_can_answer_it_refuses(
     assert found.code == 2
     assert "add --yes" in found.error
     assert litter.exists()
+
+
+def test_models_that_no_row_names_go_and_named_ones_stay(shop: Run, tmp_path: Path) -> None:
+    shop("model", "register", "docs", "--artifact", str(artifact(tmp_path / "run")))
+    models = tmp_path / ".samespace" / "models"
+    (named,) = (models / "docs").iterdir()
+    left, young = models / "docs" / ".half-copied", models / "other" / "0123456789abcdef"
+    for folder in (left, young):
+        artifact(folder, seed=1)
+    for path in (*named.iterdir(), named, *left.iterdir(), left):
+        os.utime(path, (path.stat().st_mtime - 7200,) * 2)
+    assert "1 files that nothing names" in shop("doctor").out
+    before = snapshot(named)
+    found = shop("gallery", "prune", "--yes", "--json").data
+    assert found["files"] == ["models/docs/.half-copied"]
+    assert not left.exists()
+    assert young.exists()
+    assert shop("gallery", "prune", "--yes", "--older-than", "-1").code == 0
+    assert not young.exists()
+    assert snapshot(named) == before
+    assert shop("doctor").code == 0

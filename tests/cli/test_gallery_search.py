@@ -111,3 +111,18 @@ def test_a_damaged_file_is_never_searched(
     checked = shop("doctor", "--json").data
     assert checked["n_failed"] == 1
     assert [c["check"] for c in checked["checks"] if not c["ok"]] == ["gallery shop"]
+
+
+def test_bare_queries_of_another_model_are_refused_by_their_space(
+    shop: Run, tmp_path: Path
+) -> None:
+    items = np.load(tmp_path / "items.npy")
+    rotation, _ = np.linalg.qr(np.random.default_rng(1).normal(size=(OLD_DIM, OLD_DIM)))
+    np.save(tmp_path / "q.npy", float32(items @ rotation))
+    asked = ("gallery", "search", "shop", "--vectors", "q.npy", "-k", "1")
+    found = shop(*asked)
+    assert found.code == 2
+    assert "do not look like those of products@1" in found.error
+    assert shop(*asked, "--trust-space").code == 0
+    np.save(tmp_path / "q.npy", float32(items + 0.5))
+    assert shop(*asked).code == 0

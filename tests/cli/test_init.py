@@ -50,3 +50,29 @@ def test_the_environment_names_the_registry(
     monkeypatch.setenv("SAMESPACE_REGISTRY", str(tmp_path / "mine"))
     assert cli("init").code == 0
     assert (tmp_path / "mine" / "samespace.db").is_file()
+
+
+def test_a_dry_run_says_where_and_makes_nothing(cli: Run, tmp_path: Path) -> None:
+    found = cli("init", "--dry-run", "--registry", "deep/below", "--json").data
+    assert (found["registry"], found["dry_run"]) == ("deep/below", True)
+    assert found["storage"] == str(tmp_path / "deep" / "below")
+    assert cli("init", "--dry-run").out == "would make a registry in .samespace\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_refuses_what_init_would(cli: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    url = f"sqlite:///{tmp_path}/none/it.db"
+    assert cli("init").code == 0
+    before = snapshot(tmp_path)
+    for arguments, code, words in (
+        ((), 5, "there is a registry in"),
+        (("--registry", "file"), 2, "cannot write to"),
+        (("--registry", url, "--storage", "files"), 2, "there is no folder"),
+        (("--registry", "sqlite:///it.db", "--storage", "file/x"), 2, "cannot write to"),
+    ):
+        for dry in ((), ("--dry-run",)):
+            found = cli("init", *arguments, *dry)
+            assert found.code == code, arguments
+            assert words in found.error
+            assert snapshot(tmp_path) == before

@@ -29,6 +29,8 @@ FLOW = (
     ("gallery", "search", "shelf", "--vectors", "queries_old.npy"),
     ("gallery", "delete", "shelf", "sku-0001", "--yes"),
     ("gallery", "prune", "--yes"),
+    ("slots", "assign", "products", "shoe", "--n-slots", "4"),
+    ("slots", "show", "products"),
     CERTIFY,
     ("promote", "shop", "products@2"),
     ("rollback", "shop"),
@@ -85,7 +87,7 @@ def test_people_get_text(shop: Run) -> None:
         assert not found.out.startswith("{")
 
 
-@pytest.mark.parametrize("name", [n for n in COMMANDS if n != "demo"])
+@pytest.mark.parametrize("name", COMMANDS)
 def test_an_error_is_json_too(cli: Run, name: str) -> None:
     found = cli(*name.split(), "--nonsense", "--json").data
     assert found["exit_code"] == 2
@@ -102,8 +104,7 @@ def test_every_command_has_help_with_a_first_sentence(
     assert command.help is not None
     assert command.help.split("\n\n")[0].rstrip().endswith(".")
     assert all(getattr(p, "help", "") or isinstance(p, click.Argument) for p in command.params)
-    takes_json = any("--json" in p.opts for p in command.params)
-    assert takes_json or name == "demo"
+    assert any("--json" in p.opts for p in command.params)
 
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])
@@ -129,7 +130,7 @@ def test_help_is_short_of_nothing_heavy(flag: str) -> None:
 @pytest.mark.parametrize(
     ("typed", "meant"),
     [
-        (("statsu",), "Did you mean status?"),
+        (("statsu",), "Did you mean status or slots?"),
         (("gallery", "sael"), "Did you mean seal?"),
         (("model", "regster"), "Did you mean register?"),
         (("xyzzy",), "No such command 'xyzzy'."),

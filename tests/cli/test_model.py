@@ -131,6 +131,32 @@ def test_declares_how_two_versions_are_compared(empty: Run) -> None:
     assert "already" in again.error
 
 
+def test_both_directions_are_declared_or_none(empty: Run, tmp_path: Path) -> None:
+    """The second one has a contract already, so the first one gets none either."""
+    empty(*REGISTER)
+    empty(*REGISTER[:-1], "small@2")
+    assert empty("model", "declare", "docs@1", "docs@2", "--one-way", "--dims", "4").code == 0
+    before = snapshot(tmp_path)
+    for dry in ((), ("--dry-run",)):
+        found = empty("model", "declare", "docs@2", "docs@1", *dry)
+        assert found.code == 5
+        known = "queries of docs@1 are compared with vectors of docs@2 already, by the first 4 dim"
+        assert known in found.error
+        assert "nothing was declared" in found.error
+        assert snapshot(tmp_path) == before
+
+
+def test_a_dry_run_declares_nothing(empty: Run, tmp_path: Path) -> None:
+    empty(*REGISTER)
+    empty(*REGISTER[:-1], "small@2")
+    before = snapshot(tmp_path)
+    found = empty("model", "declare", "docs@2", "docs@1", "--dry-run", "--json").data
+    assert found["contract"] == {"kind": "prefix", "dims": 8}
+    assert found["dry_run"]
+    assert "would be compared" in empty("model", "declare", "docs@2", "docs@1", "--dry-run").out
+    assert snapshot(tmp_path) == before
+
+
 def test_a_declaration_may_hold_in_one_direction_only(empty: Run) -> None:
     empty(*REGISTER)
     empty(*REGISTER[:-1], "small@2")
@@ -139,11 +165,14 @@ def test_a_declaration_may_hold_in_one_direction_only(empty: Run) -> None:
     assert shown["queries may be compared with"] == {}
 
 
-def test_more_dimensions_than_there_are_cannot_be_declared(empty: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+def test_more_dimensions_than_there_are_cannot_be_declared(
+    empty: Run, tmp_path: Path, dry: tuple[str, ...]
+) -> None:
     empty(*REGISTER)
     empty(*REGISTER[:-1], "small@2")
     before = snapshot(tmp_path)
-    found = empty("model", "declare", "docs@2", "docs@1", "--dims", "9")
+    found = empty("model", "declare", "docs@2", "docs@1", "--dims", "9", *dry)
     assert found.code == 2
     assert "9" in found.error
     assert snapshot(tmp_path) == before

@@ -103,3 +103,16 @@ def test_wrong_use_is_explained(
     assert found.code == code
     assert words in found.error
     assert snapshot(tmp_path) == before
+
+
+def test_an_approximate_index_that_nobody_measured_is_certified_first(shop: Run) -> None:
+    assert shop("gallery", "create", "graph", "products@1", "--index", "HNSW8,Flat").code == 0
+    add = ("gallery", "add", "graph", "--vectors", "items.npy", "--ids", "item_ids.txt")
+    certify = tuple("graph" if word == "shop" else word for word in CERTIFY)
+    for step in (add, certify, ("gallery", "seal", "graph")):
+        assert shop(*step).code == 0
+    found = shop("promote", "graph", "products@2")
+    assert found.code == 4
+    assert "an approximate index was built after it was measured" in found.error
+    assert shop(*certify).code == 0
+    assert shop("promote", "graph", "products@2").code == 0

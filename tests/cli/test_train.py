@@ -174,7 +174,7 @@ def test_without_torch_it_says_what_to_install(
     found = workshop("train", "v1.toml")
     assert found.code == 2
     assert "this needs torch, which is not installed" in found.error
-    assert "pip install 'samespace[train]'" in found.error
+    assert "pip install -e '.[train]'" in found.error
 
 
 def test_a_finished_run_is_the_same_version_and_another_one_is_refused(

@@ -9,7 +9,6 @@ import pytest
 from compat.certification import (
     PairedScores,
     check_policy,
-    conclude,
     find,
     lenient,
     resolution,
@@ -17,6 +16,7 @@ from compat.certification import (
 )
 from compat.evaluation.ranking import RankingScores
 from registry.domain.certificates import Control, Criterion, Finding, Verdict
+from registry.domain.conclusions import conclude
 from registry.domain.policies import Policy, Requirement
 from registry.errors import InvalidInputError
 

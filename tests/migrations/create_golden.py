@@ -18,6 +18,7 @@ import numpy as np
 
 from registry import Registry
 from registry.db import schema
+from registry.domain.slots import Side
 from tests.conftest import declared
 from tests.registry.service.builders import artifact, certify, compatible, embedded
 
@@ -53,6 +54,8 @@ def build(folder: Path) -> None:
         registry.promote("shop", second.ref)
         with tempfile.TemporaryDirectory() as scratch:
             registry.register("tiny", artifact(Path(scratch) / "tiny"), training={"epochs": 3})
+        registry.slots.assign("tiny", ["cat", "dog"], n_slots=8)
+        registry.slots.assign("tiny", [7, 9], supplier="hub", side=Side.BOTTOM)
         registry.galleries.create("names", "tiny@1")
         registry.add("names", embedded(registry.models.get("tiny@1"), ["zoë", "模型"]))
 

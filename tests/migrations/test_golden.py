@@ -30,21 +30,27 @@ def test_the_assets_are_small() -> None:
 
 
 @pytest.fixture(params=REVISIONS)
-def golden(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+def revision(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def golden(revision: str, tmp_path: Path) -> Path:
     folder = tmp_path / "golden"
-    shutil.copytree(ASSETS / request.param, folder)
-    shutil.copy(ASSETS / f"{request.param}.db", folder / "samespace.db")
-    assert upgrade_database(folder) == (request.param, schema.head_revision())
+    shutil.copytree(ASSETS / revision, folder)
+    shutil.copy(ASSETS / f"{revision}.db", folder / "samespace.db")
+    assert upgrade_database(folder) == (revision, schema.head_revision())
     return folder
 
 
-def test_it_is_read_as_it_was_written(golden: Path) -> None:
+def test_it_is_read_as_it_was_written(golden: Path, revision: str) -> None:
     with Registry.open(golden) as registry:
         assert registry.find_tampering() == ()
         assert registry.galleries.verify_files("shop") == 4
         assert registry.galleries.verify_files("names") == 1
         kinds = {event.kind for event in registry.audit()}
-        assert kinds == set(EventKind)
+        later = {EventKind.SLOTS_ASSIGNED} if revision == "0001" else set()
+        assert kinds == set(EventKind) - later
         assert [str(v.ref) for v in registry.models.list()] == [
             "products@1",
             "products@2",
@@ -54,6 +60,8 @@ def test_it_is_read_as_it_was_written(golden: Path) -> None:
         assert registry.models.contract(second.ref, first.ref) == Contract(ContractKind.PREFIX, 8)
         assert [s.query_version for s in registry.promotions.history("shop")] == [1, 2]
         assert [c.staleness for c in registry.certificates.of_gallery("shop")] == [None, None]
+        for state in registry.certificates.of_gallery("shop"):
+            assert registry.certificates.get(state.certificate.digest) == state.certificate
         tiny = registry.models.get("tiny:champion")
         assert tiny.training == {"epochs": 3}
         registry.models.artifact_directory(tiny)
@@ -84,3 +92,14 @@ def test_it_is_used(golden: Path) -> None:
         assert found_ids(registry, "names", tiny) == {"zoë", "模型"}
         assert registry.find_tampering() == ()
         registry.galleries.verify_files("shop")
+
+
+def test_class_slots_are_kept_and_given(golden: Path, revision: str) -> None:
+    with Registry.open(golden) as registry:
+        if revision >= "0002":
+            table = registry.slots.get("tiny")
+            assert (table.n_slots, table.of("local")) == (8, {"cat": 0, "dog": 1})
+            assert table.of("hub") == {7: 7, 9: 6}
+        given = registry.slots.assign("tiny", ["dog", "eel"], n_slots=8)
+        assert sorted(given) == ["dog", "eel"]
+        assert registry.find_tampering() == ()

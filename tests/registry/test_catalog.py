@@ -28,7 +28,7 @@ def test_built_ins_are_imported_when_asked_for() -> None:
 def test_a_missing_dependency_names_the_extra() -> None:
     with pytest.raises(BackendUnavailableError, match="needs samespace_needs_this") as caught:
         THINGS.load("two")
-    assert caught.value.hint == "pip install 'samespace[train]'"
+    assert caught.value.hint == "in samespace's checkout: pip install -e '.[train]'"
 
 
 def test_an_unknown_name_lists_the_known() -> None:

@@ -237,6 +237,54 @@ def test_integer_ids_stay_integers(tmp_path: Path) -> None:
         assert ids.tolist() == [7, -3]
 
 
+def test_names_in_csv_stay_as_they_are_written(tmp_path: Path) -> None:
+    path = tmp_path / "l.csv"
+    cases: dict[str, tuple[list[Any], Any]] = {
+        "001": (["001", "7"], object),
+        "-0": (["-0", "7"], object),
+        "+3": (["+3", "7"], object),
+        "1.5": (["1.5", "7"], object),
+        "true": (["true", "7"], object),
+        "2024-05-03": (["2024-05-03", "7"], object),
+        "NaN": (["NaN", "7"], object),
+        "9223372036854775808": (["9223372036854775808", "7"], object),
+        "9223372036854775807": ([2**63 - 1, 7], np.int64),
+        "-12": ([-12, 7], np.int64),
+        "0": ([0, 7], np.int64),
+    }
+    for text, (wanted, kind) in cases.items():
+        path.write_text(f"id,label,group,note\n{text},{text},{text},01\n7,7,7,02\n", "utf-8")
+        found = read_labels(path)
+        for array in (found.ids, found.labels, found.groups, read_ids(path)):
+            assert array is not None
+            assert array.tolist() == wanted, text
+            assert array.dtype == kind
+
+
+@pytest.mark.parametrize(
+    ("text", "line"), [("\n", 1), ("a\n\nb\n", 2), ("a\nb\n\n", 3), ("a\n \t\n", 2), ("\na", 1)]
+)
+def test_an_empty_line_is_no_id(tmp_path: Path, text: str, line: int) -> None:
+    (tmp_path / "i.txt").write_text(text)
+    with pytest.raises(InvalidInputError, match=f"line {line} is empty"):
+        read_ids(tmp_path / "i.txt")
+
+
+def test_lines_end_where_the_system_ends_them(tmp_path: Path) -> None:
+    for text in (b"a\r\nb\x0c\r\n", b"a\nb\x0c\n", b"a\nb\x0c"):
+        (tmp_path / "i.txt").write_bytes(text)
+        assert read_ids(tmp_path / "i.txt").tolist() == ["a", "b\x0c"]
+    (tmp_path / "i.txt").write_bytes(b"")
+    assert read_ids(tmp_path / "i.txt").tolist() == []
+
+
+def test_an_empty_id_in_csv_is_refused(tmp_path: Path) -> None:
+    for empty in ("", '""'):
+        (tmp_path / "i.csv").write_text(f"id,note\na,1\n{empty},2\n")
+        with pytest.raises(InvalidInputError, match="column 'id' has 1 empty places"):
+            read_ids(tmp_path / "i.csv")
+
+
 @pytest.mark.parametrize(
     "array", [np.array([1.5]), np.array([[1]]), np.array([True]), np.array(["a", "b"], object)]
 )

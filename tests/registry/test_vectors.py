@@ -58,9 +58,15 @@ def test_unclean_vectors_are_refused(vectors: Any, words: str) -> None:
 
 
 def test_clean_vectors_pass_untouched() -> None:
-    for vectors in (GOOD, GOOD[:0], changed((0, 0), 3e38), np.full((2, 3), -3e38, np.float32)):
+    for vectors in (GOOD, GOOD[:0], changed((0, 0), 1e16), np.full((2, 3), -9e15, np.float32)):
         vectors.flags.writeable = False
         assert check_vectors(vectors, 3) is vectors
+
+
+def test_values_whose_products_overflow_are_refused() -> None:
+    for value in (1.1e16, -3e38):
+        with pytest.raises(InvalidInputError, match="beyond 1e\\+16, first in row 1"):
+            check_vectors(changed((1, 0), value))
 
 
 def test_another_dimension_is_refused() -> None:

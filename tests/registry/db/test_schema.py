@@ -183,7 +183,7 @@ def test_a_newer_database_is_refused(engine: Engine) -> None:
     for step in (schema.check, schema.upgrade_existing):
         with pytest.raises(SchemaVersionError, match="9998, which is newer") as caught:
             step(engine)
-        assert "--upgrade samespace" in str(caught.value.hint)
+        assert "update samespace" in str(caught.value.hint)
 
 
 def test_a_registry_that_is_older_or_newer_does_not_open(home: Path, next_migrations: Path) -> None:
@@ -358,6 +358,15 @@ ROWS: dict[str, dict[str, Any]] = {
         "expires_at": AT,
         "body": "{}",
     },
+    "simplexes": {"id": 1, "model": "m", "n_slots": 4, **BY},
+    "class_slots": {
+        "simplex_id": 1,
+        "slot": 0,
+        "supplier": "s",
+        "label": "1",
+        "assigned_at": AT,
+        "assigned_by": "me",
+    },
     "events": {
         "id": 1,
         "stream": "s",
@@ -427,6 +436,13 @@ VIOLATIONS: dict[str, dict[str, Any]] = {
     "fk_certificates_gallery_id_galleries": {"digest": "1", "gallery_id": 9},
     "fk_certificates_query_version_id_model_versions": {"digest": "1", "query_version_id": 9},
     "fk_certificates_gallery_version_id_model_versions": {"digest": "1", "gallery_version_id": 9},
+    "pk_simplexes": {"model": "n"},
+    "uq_simplexes_model": {"id": 2},
+    "ck_simplexes_n_slots_from_2": {"id": 2, "model": "n", "n_slots": 1},
+    "pk_class_slots": {"label": "2"},
+    "fk_class_slots_simplex_id_simplexes": {"simplex_id": 9},
+    "uq_class_slots_simplex_id_supplier_label": {"slot": 1},
+    "ck_class_slots_slot_from_0": {"slot": -1, "label": "2"},
     "pk_events": {"sequence": 2, "hash": "1"},
     "uq_events_hash": {"id": 2, "sequence": 2},
     "uq_events_stream_sequence": {"id": 2, "hash": "1"},

@@ -1,9 +1,9 @@
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
-from registry.domain.certificates import Certificate, Control, Criterion, Finding, Verdict
+from registry.domain.certificates import Certificate, Verdict
 from registry.domain.contracts import Contract, ContractKind
 from registry.domain.galleries import (
     Gallery,
@@ -15,52 +15,9 @@ from registry.domain.galleries import (
     StoredFile,
 )
 from registry.domain.liveness import find_staleness
-from registry.domain.policies import Policy
 from registry.domain.refs import VersionRef
 from registry.domain.versions import ModelVersion, SpaceDescription
-
-NOW = datetime(2026, 5, 1, tzinfo=UTC)
-CONTRACT = Contract(ContractKind.PREFIX, 8)
-
-
-def certificate() -> Certificate:
-    finding = Finding(
-        group="all",
-        metric="mAP",
-        criterion=Criterion.SUPERIORITY,
-        margin=0.0,
-        baseline=0.5,
-        candidate=0.6,
-        low=0.05,
-        high=0.15,
-        n_queries=200,
-        n_clusters=40,
-        verdict=Verdict.COMPATIBLE,
-    )
-    return Certificate(
-        gallery="shop",
-        query_version=VersionRef("products", 2),
-        query_fingerprint="declared:2",
-        gallery_version=VersionRef("products", 1),
-        gallery_fingerprint="declared:1",
-        baseline_version=VersionRef("products", 1),
-        contract=CONTRACT,
-        metric="cosine",
-        verdict=Verdict.COMPATIBLE,
-        policy=Policy().to_json(),
-        findings=(finding,),
-        controls=(Control("old model", Verdict.COMPATIBLE, Verdict.COMPATIBLE, 0.5),),
-        matrix={"products@1 -> products@1": {"all": {"mAP": 0.5}}},
-        n_gallery_items=100,
-        gallery_digest="g",
-        probe_digest="p",
-        evidence_digest="e",
-        limits=("one seed",),
-        environment={"python": "3.11"},
-        issued_at=NOW,
-        expires_at=NOW + timedelta(days=90),
-        issued_by="tester",
-    )
+from tests.registry.domain.certificates import CONTRACT, NOW, certificate
 
 
 def version(number: int) -> ModelVersion:
@@ -69,9 +26,10 @@ def version(number: int) -> ModelVersion:
     return ModelVersion(ref, f"declared:{number}", description, None, None, {}, NOW, "tester")
 
 
-def gallery(n_items: int) -> Gallery:
-    part = Part(1, StoredFile("p", "d", 1), n_items)
-    segment = Segment(1, VersionRef("products", 1), SegmentState.OPEN, (part,), None)
+def gallery(n_items: int, n_deleted: int = 0) -> Gallery:
+    part = Part(1, StoredFile("p", "d", 1), n_items + n_deleted)
+    ref = VersionRef("products", 1)
+    segment = Segment(1, ref, SegmentState.OPEN, (part,), None, n_deleted)
     return Gallery("shop", "products", Metric.COSINE, None, IndexSpec(), NOW, (segment,))
 
 
@@ -147,3 +105,21 @@ def test_an_approximate_index_that_was_built_afterwards_makes_it_stale() -> None
     assert find_staleness(measured, gallery=held, now=NOW, **present) is None  # type: ignore[arg-type]  # a table
     exact = replace(held, index=IndexSpec(factory="Flat"))
     assert find_staleness(made, gallery=exact, now=NOW, **present) is None  # type: ignore[arg-type]  # a table
+
+
+@pytest.mark.parametrize(
+    ("held", "says"),
+    [
+        (gallery(100), None),
+        (gallery(100, n_deleted=10), None),  # ten deleted, ten others in their place
+        (gallery(100, n_deleted=11), "11 items came"),
+        (gallery(91, n_deleted=9), None),
+        (gallery(90, n_deleted=10), "only 90 items are left"),
+        (gallery(0, n_deleted=100), "only 0 items are left"),
+    ],
+)
+def test_content_that_was_replaced_makes_it_stale(held: Gallery, says: str | None) -> None:
+    made = replace(certificate(), n_gallery_rows=100)
+    present = {"query_version": version(2), "gallery_version": version(1), "contract": CONTRACT}
+    found = find_staleness(made, gallery=held, now=NOW, **present)  # type: ignore[arg-type]  # a table
+    assert found is None if says is None else says in str(found)

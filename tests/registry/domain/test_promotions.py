@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.domain.canonical import canonical_json
+from registry.domain.canonical import Json, canonical_json
 from registry.domain.events import Event, EventKind
 from registry.domain.promotions import SAME_SPACE, Serving, fold_aliases, fold_serving
 from registry.errors import NotFoundError
@@ -14,7 +14,7 @@ AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 def event(kind: EventKind, number: int, gallery: str = "g") -> Event:
     serving = Serving(number, (number,), {number: SAME_SPACE})
-    payload = {"gallery": gallery, "serving": serving.to_json()}
+    payload: dict[str, Json] = {"gallery": gallery, "serving": serving.to_json()}
     return Event.following(None, stream="s", kind=kind, payload=payload, actor="me", at=AT)
 
 

@@ -25,8 +25,9 @@ from registry import (
 )
 from registry.arrays import Float32Array
 from registry.artifacts import WEIGHTS, write_description
-from registry.domain.certificates import Certificate, Control, Criterion, Finding, Verdict
+from registry.domain.certificates import Certificate, Verdict
 from registry.domain.policies import Policy
+from tests.registry.domain.certificates import CONTROLS, make_findings
 
 # for a test that does not depend on the database
 on_sqlite = pytest.mark.parametrize("site", ["sqlite"], indirect=True)
@@ -112,9 +113,6 @@ def make_certificate(
     now = registry._context.clock().astimezone(UTC)
     verdict = changes.get("verdict", Verdict.COMPATIBLE)
     segments = registry.galleries.get(gallery).segments
-    finding = Finding(
-        "all", "mAP", Criterion.SUPERIORITY, 0.0, 0.5, 0.6, 0.05, 0.15, 200, 40, verdict
-    )
     made = Certificate(
         gallery=gallery,
         query_version=query,
@@ -126,10 +124,11 @@ def make_certificate(
         metric="cosine",
         verdict=Verdict.COMPATIBLE,
         policy=Policy().to_json(),
-        findings=(finding,),
-        controls=(Control("old model", Verdict.COMPATIBLE, Verdict.COMPATIBLE, 0.5),),
+        findings=make_findings(verdict),
+        controls=CONTROLS,
         matrix={f"{held} -> {held}": {"all": {"mAP": 0.5}}},
         n_gallery_items=sum(s.n_items for s in segments if s.version == held),
+        n_gallery_rows=sum(s.n_rows for s in segments if s.version == held),
         gallery_digest="g",
         probe_digest="p",
         evidence_digest=hashlib.sha256(EVIDENCE).hexdigest(),

@@ -5,15 +5,20 @@ import numpy as np
 import pytest
 from sqlalchemy import text
 
-from registry import Contract, ContractKind, ModelVersion, Registry, VersionRef
+from registry import Contract, ContractKind, IndexSpec, ModelVersion, Registry, VersionRef
+from registry.db.certificates import insert_certificate
 from registry.db.session import write
 from registry.domain.certificates import Verdict
 from registry.domain.events import EventKind
+from registry.domain.galleries import StoredFile
+from registry.domain.liveness import describe_index
 from registry.errors import (
     AlreadyExistsError,
     DigestMismatchError,
     InvalidInputError,
+    NotCertifiedError,
     NotFoundError,
+    SpaceMismatchError,
     StorageError,
     UndeclaredComparisonError,
 )
@@ -130,8 +135,8 @@ def test_a_certificate_goes_stale_with_what_it_rests_on(
     assert why() is None, "110 % of the items it was measured on"
     registry.add(shop, embedded(v1, [22]))
     assert why() == "the gallery grew from 20 to 23 items"
-    registry.galleries.delete(shop, np.array([22]))
-    assert why() is None
+    registry.galleries.delete(shop, np.array([0]))
+    assert why() == "3 items came that were not among the 20 measured ones"
     clock.now += timedelta(days=90)
     assert "expired" in str(why())
 
@@ -201,6 +206,33 @@ def test_a_verdict_column_that_was_changed_promotes_nobody(
     assert registry.certificates.of_gallery(shop)[0].staleness == "it says INCOMPATIBLE"
 
 
+def test_a_certificate_that_was_slipped_into_the_table_promotes_nobody(
+    registry: Registry, shop: str, v1: ModelVersion, v2: ModelVersion
+) -> None:
+    certify(registry, shop, v2.ref, v1.ref, verdict=Verdict.INCOMPATIBLE)
+    forged = make_certificate(registry, shop, v2.ref, v1.ref)
+    with write(registry._context.engine) as connection:
+        insert_certificate(connection, forged, StoredFile("certificates/x", "0" * 64, 1))
+    with pytest.raises(NotCertifiedError, match="INCOMPATIBLE"):
+        registry.promote(shop, v2.ref)
+
+
+def test_an_approximate_index_built_after_it_was_measured_makes_it_stale(
+    registry: Registry, v1: ModelVersion, v2: ModelVersion
+) -> None:
+    for name, factory in (("flat", "Flat"), ("graph", "HNSW8,Flat")):
+        registry.galleries.create(name, v1.ref, index=IndexSpec("faiss", factory))
+        registry.add(name, embedded(v1, range(20)))
+        certify(registry, name, v2.ref, v1.ref)
+        registry.galleries.seal(name)
+    registry.promote("flat", v2.ref)
+    with pytest.raises(NotCertifiedError, match="approximate index was built after"):
+        registry.promote("graph", v2.ref)
+    index = describe_index(registry.galleries.get("graph"), v1.ref)
+    certify(registry, "graph", v2.ref, v1.ref, index=index)
+    registry.promote("graph", v2.ref)
+
+
 def test_a_full_disk_records_nothing(
     registry: Registry,
     shop: str,
@@ -247,3 +279,32 @@ def test_two_who_record_at_once_both_succeed(
     assert faults == []
     assert len(registry.certificates.of_gallery(shop)) == 6
     assert registry.find_tampering() == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"query_fingerprint": "declared:x"}, "speaks of products@2 as declared:x"),
+        ({"gallery_fingerprint": "declared:x"}, "speaks of products@1 as declared:x"),
+        ({"metric": "l2"}, "measured by l2"),
+    ],
+)
+def test_a_certificate_of_other_spaces_is_not_recorded(
+    registry: Registry,
+    shop: str,
+    v1: ModelVersion,
+    v2: ModelVersion,
+    changes: dict[str, object],
+    says: str,
+) -> None:
+    with pytest.raises(SpaceMismatchError, match=says):
+        certify(registry, shop, v2.ref, v1.ref, **changes)
+    assert registry.certificates.of_gallery(shop) == ()
+
+
+def test_a_certificate_that_claims_more_than_it_found_is_not_recorded(
+    registry: Registry, shop: str, v1: ModelVersion, v2: ModelVersion
+) -> None:
+    with pytest.raises(InvalidInputError, match="no findings"):
+        certify(registry, shop, v2.ref, v1.ref, findings=())
+    assert registry.certificates.of_gallery(shop) == ()

@@ -1,3 +1,4 @@
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from registry import Embeddings, IndexSpec, Metric, ModelVersion, Registry, VersionRef
+from registry.artifacts import digest_artifact
 from registry.domain.events import EventKind
 from registry.domain.galleries import SegmentState
 from registry.errors import (
@@ -24,8 +26,17 @@ from registry.errors import (
 )
 from registry.galleries import storage
 from registry.service import additions, sealing
+from registry.service.registration import keep_artifact
 from tests.conftest import declared
-from tests.registry.service.builders import Site, asked, embedded, found_ids, on_sqlite, vectors_of
+from tests.registry.service.builders import (
+    Site,
+    artifact,
+    asked,
+    embedded,
+    found_ids,
+    on_sqlite,
+    vectors_of,
+)
 
 
 def files_of(registry: Registry) -> set[str]:
@@ -682,3 +693,33 @@ def test_litter_is_found_and_pruned_and_nothing_else(
         registry.galleries.prune(["../outside"])
     with pytest.raises(StorageError):
         registry.galleries.prune(["galleries"])
+
+
+@on_sqlite
+def test_folders_of_named_models_are_never_pruned(site: Site, tmp_path: Path) -> None:
+    with site.open() as now:
+        version = now.register("m", artifact(tmp_path / "made")).version
+        left = artifact(now.storage / "models" / "m" / ".left", seed=1)
+        found = now.galleries.litter(older_than_hours=-0.01)
+        assert found == ("models/m/.left",)
+        assert version.artifact_path is not None
+        inside = f"{version.artifact_path}/model.json"
+        now.galleries.prune([*found, version.artifact_path, f"{version.artifact_path}/", inside])
+        assert not left.exists()
+        for whole in ("models", "models/m", "models/m/"):
+            with pytest.raises(StorageError):
+                now.galleries.prune([whole])
+        assert now.models.artifact_directory(version).is_dir()
+
+
+@on_sqlite
+def test_a_model_that_is_registered_again_is_young_again(site: Site, tmp_path: Path) -> None:
+    """Its folder was left by an interrupted registration, and is about to be named."""
+    with site.open() as now:
+        made = artifact(tmp_path / "made")
+        left = now.storage / keep_artifact(now._context, "m", made, digest_artifact(made))
+        for path in (*left.iterdir(), left):
+            os.utime(path, (0, 0))
+        assert now.galleries.litter() == (left.relative_to(now.storage).as_posix(),)
+        keep_artifact(now._context, "m", made, digest_artifact(made))
+        assert now.galleries.litter() == ()

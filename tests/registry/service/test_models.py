@@ -267,6 +267,16 @@ def test_aliases_are_folded_from_what_happened(registry: Registry, v1: ModelVers
     assert registry.models.get("products:previous") == v2
 
 
+def test_another_gallery_of_an_old_version_moves_no_alias(
+    registry: Registry, v1: ModelVersion, v2: ModelVersion
+) -> None:
+    registry.galleries.create("shop", v1.ref)
+    registry.promote("shop", v2.ref)
+    registry.galleries.create("window", v1.ref)
+    assert registry.models.get("products:champion") == v2
+    assert registry.models.get("products:previous") == v1
+
+
 # --- lineage and contracts
 
 
@@ -361,6 +371,27 @@ def test_a_contract_is_declared_once(registry: Registry, v1: ModelVersion) -> No
     assert registry.models.contract(other.ref, v1.ref) == Contract(PREFIX, 8)
     kinds = [event.kind for event in registry.audit("model:products")]
     assert kinds.count(EventKind.CONTRACT_DECLARED) == 1
+
+
+def test_contracts_are_declared_together_or_not_at_all(
+    registry: Registry, v1: ModelVersion
+) -> None:
+    other = declared(registry, "products", "other", dim=12)
+    pairs = [(other.ref, v1.ref), (v1.ref, other.ref)]
+    registry.models.declare_contract(v1.ref, other.ref, Contract(PREFIX, 7))
+    before = registry.audit()
+    for step in (registry.models.declare_contracts, registry.models.check_contracts):
+        with pytest.raises(ConflictError, match=r"products@1 .* products@2 already, by the first"):
+            step(pairs, Contract(PREFIX, 8))
+    assert registry.models.contract(other.ref, v1.ref) is None
+    assert registry.audit() == before
+    third = declared(registry, "products", "third", dim=12)
+    pairs = [(third.ref, v1.ref), (v1.ref, third.ref)]
+    registry.models.check_contracts(pairs, Contract(PREFIX, 8))
+    assert registry.models.contract(third.ref, v1.ref) is None
+    registry.models.declare_contracts(pairs, Contract(PREFIX, 8))
+    assert [registry.models.contract(*pair) for pair in pairs] == [Contract(PREFIX, 8)] * 2
+    assert registry.find_tampering() == ()
 
 
 def test_a_contract_that_cannot_hold_is_refused(registry: Registry, v1: ModelVersion) -> None:

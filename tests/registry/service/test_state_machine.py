@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -53,7 +54,8 @@ class Model:
 
     n_versions: int = 1
     live: dict[int, int] = field(default_factory=dict)  # item to version
-    verdicts: dict[tuple[int, int], tuple[Verdict, int]] = field(default_factory=dict)
+    rows: Counter[int] = field(default_factory=Counter)  # ever stored, by version
+    verdicts: dict[tuple[int, int], tuple[Verdict, int, int]] = field(default_factory=dict)
     stack: list[Pointers] = field(default_factory=lambda: [Pointers(1, (1,), frozenset({1}))])
     unsealed: set[int] = field(default_factory=set)  # versions with an open segment
 
@@ -68,8 +70,11 @@ class Model:
         return sum(v == version for v in self.live.values())
 
     def is_live(self, query: int, held: int) -> bool:
-        verdict, n_measured = self.verdicts.get((query, held), (None, 0))
-        return verdict is Verdict.COMPATIBLE and self.count(held) <= 1.1 * n_measured
+        verdict, measured, rows = self.verdicts.get((query, held), (None, 0, 0))
+        n = self.count(held)
+        n_new = self.rows[held] - rows
+        is_same = not rows or (n_new <= (1.1 - 1) * measured and measured <= 1.1 * n)
+        return verdict is Verdict.COMPATIBLE and n <= 1.1 * measured and is_same
 
     def visible(self) -> set[int]:
         return {item for item, v in self.live.items() if v not in self.now.excluded}
@@ -143,6 +148,7 @@ class Registries(RuleBasedStateMachine):
         else:
             added = self.registry.add(GALLERY, batch)
             self.model.live |= dict.fromkeys(ids, version.ref.number)
+            self.model.rows[version.ref.number] += len(ids)
             self.model.unsealed.add(version.ref.number)
             assert added.n_items_after == len(self.model.live)
 
@@ -191,7 +197,8 @@ class Registries(RuleBasedStateMachine):
             return
         certify(self.registry, GALLERY, *refs, verdict=verdict)
         key = (refs[0].number, refs[1].number)
-        self.model.verdicts[key] = (verdict, self.model.count(refs[1].number))
+        measured = self.model.count(refs[1].number)
+        self.model.verdicts[key] = (verdict, measured, self.model.rows[refs[1].number])
 
     def _contract(self, query: ModelVersion, held: ModelVersion) -> Contract | None:
         return self.registry.models.contract(query.ref, held.ref)

@@ -1,0 +1,124 @@
+"""From confidence bounds and planted controls to a verdict: the rule that a certificate follows.
+
+Measuring is done elsewhere; the rule stands here, because a certificate that does not follow it is
+refused when it is recorded, whoever made it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+from ..errors import InvalidInputError
+from .certificates import Certificate, Control, Criterion, Finding, Verdict
+
+
+def decide(low: float, high: float, *, criterion: Criterion, margin: float) -> Verdict:
+    """Return what the bounds of candidate minus baseline show. The point estimate has no say.
+
+    Superiority asks for a difference above 0, non-inferiority for one not below ``-margin``.
+    COMPATIBLE if the lower bound shows it, INCOMPATIBLE if the upper bound excludes it, each with
+    the bounds' confidence; otherwise INCONCLUSIVE.
+
+    Args:
+        low: one-sided lower confidence bound of the mean difference.
+        high: one-sided upper confidence bound of it.
+        criterion: what has to be shown.
+        margin: how much worse is still accepted, in units of the metric; 0 for superiority.
+
+    Raises:
+        ValueError: if the margin is negative or NaN, or is not 0 for superiority.
+    """
+    if not margin >= 0:
+        raise ValueError(f"margin must be at least 0 but got {margin}")
+    if criterion is Criterion.SUPERIORITY:
+        if margin != 0:
+            raise ValueError(f"superiority has no margin: it must be 0 but got {margin}")
+        is_shown, is_excluded = low > 0, high <= 0
+    else:
+        is_shown, is_excluded = low >= -margin, high < -margin
+    if is_shown:
+        return Verdict.COMPATIBLE
+    return Verdict.INCOMPATIBLE if is_excluded else Verdict.INCONCLUSIVE
+
+
+def combine(verdicts: Iterable[Verdict]) -> Verdict:
+    """Return the verdict on all claims together: an intersection-union test [1].
+
+    COMPATIBLE if all are, INCOMPATIBLE if any is, otherwise INCONCLUSIVE. COMPATIBLE keeps the
+    level of the single claims without a correction, because all of them must be shown.
+    INCOMPATIBLE does not: among m claims that hold, some may be refuted by chance with up to m
+    times the error of one. It errs on the side of not promoting.
+
+    Raises:
+        ValueError: if there is no verdict.
+
+    References:
+        [1] Berger, "Multiparameter hypothesis testing and acceptance sampling", Technometrics
+            24(4), 1982.
+    """
+    found = set(verdicts)
+    if not found:
+        raise ValueError("at least one verdict is needed but got none")
+    if Verdict.INCOMPATIBLE in found:
+        return Verdict.INCOMPATIBLE
+    return Verdict.COMPATIBLE if found == {Verdict.COMPATIBLE} else Verdict.INCONCLUSIVE
+
+
+def conclude(findings: Iterable[Finding], controls: Iterable[Control]) -> Verdict:
+    """Return the verdict: that of the findings, if every control behaved.
+
+    Raises:
+        ValueError: if there is no finding.
+    """
+    combined = combine(finding.verdict for finding in findings)
+    return combined if all(c.is_passed for c in controls) else Verdict.INCONCLUSIVE
+
+
+def check_conclusion(certificate: Certificate) -> None:
+    """Refuse a certificate that says more than its own findings and controls do.
+
+    Every requirement of its policy must have been tried in every group, every verdict must follow
+    from its bounds, and the gate must have been seen to say no and to say yes.
+
+    Raises:
+        InvalidInputError: naming the first thing that does not follow.
+    """
+    problem = _problem(certificate)
+    if problem:
+        raise InvalidInputError(
+            f"the certificate of {certificate.query_version} on {certificate.gallery_version} "
+            f"does not hold together: {problem}",
+            hint="make certificates with compat.certify or samespace certify",
+        )
+
+
+def _problem(certificate: Certificate) -> str | None:
+    if not certificate.findings:
+        return "it has no findings"
+    for finding in certificate.findings:
+        criterion, margin = finding.criterion, finding.margin
+        if decide(finding.low, finding.high, criterion=criterion, margin=margin) != finding.verdict:
+            return f"the bounds of {finding.metric} in {finding.group!r} say something else"
+    if _tried(certificate) != _required(certificate):
+        return "its findings are not the requirements of its policy, each in each group"
+    if not {control.expected for control in certificate.controls} >= _BOTH:
+        return "its controls do not show that the gate can say no and can say yes"
+    if conclude(certificate.findings, certificate.controls) != certificate.verdict:
+        return f"its findings and controls do not make it {certificate.verdict}"
+    return None
+
+
+_BOTH = {Verdict.COMPATIBLE, Verdict.INCOMPATIBLE}
+_Claim = tuple[str, str, str, float]
+
+
+def _tried(certificate: Certificate) -> list[_Claim]:
+    return sorted((f.group, f.metric, f.criterion.value, f.margin) for f in certificate.findings)
+
+
+def _required(certificate: Certificate) -> list[_Claim]:
+    rules = cast("list[Mapping[str, Any]]", certificate.policy["requirements"])
+    groups = {finding.group for finding in certificate.findings}
+    claims = [(str(r["metric"]), str(r["criterion"]), float(r["margin"])) for r in rules]
+    return sorted((group, *claim) for group in groups for claim in claims)

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from registry.domain.certificates import Certificate, Criterion, Verdict
+from registry.domain.conclusions import check_conclusion, combine, decide
+from registry.errors import InvalidInputError
+from tests.registry.domain.certificates import certificate
+
+COMPATIBLE, INCOMPATIBLE, INCONCLUSIVE = (
+    Verdict.COMPATIBLE,
+    Verdict.INCOMPATIBLE,
+    Verdict.INCONCLUSIVE,
+)
+SUPERIORITY, NON_INFERIORITY = Criterion.SUPERIORITY, Criterion.NON_INFERIORITY
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "criterion", "margin", "verdict"),
+    [
+        (0.01, 0.03, SUPERIORITY, 0.0, COMPATIBLE),
+        (0.0, 0.03, SUPERIORITY, 0.0, INCONCLUSIVE),  # strictly better
+        (-0.01, 0.03, SUPERIORITY, 0.0, INCONCLUSIVE),
+        (-0.03, 0.0, SUPERIORITY, 0.0, INCOMPATIBLE),
+        (-0.03, -0.01, SUPERIORITY, 0.0, INCOMPATIBLE),
+        (-0.01, 0.03, NON_INFERIORITY, 0.02, COMPATIBLE),
+        (-0.02, 0.03, NON_INFERIORITY, 0.02, COMPATIBLE),  # not worse by more than the margin
+        (-0.03, 0.03, NON_INFERIORITY, 0.02, INCONCLUSIVE),
+        (-0.03, -0.02, NON_INFERIORITY, 0.02, INCONCLUSIVE),
+        (-0.04, -0.03, NON_INFERIORITY, 0.02, INCOMPATIBLE),
+        (0.0, 0.0, NON_INFERIORITY, 0.0, COMPATIBLE),
+        (0.0, 0.0, SUPERIORITY, 0.0, INCOMPATIBLE),
+    ],
+)
+def test_verdicts(
+    low: float, high: float, criterion: Criterion, margin: float, verdict: Verdict
+) -> None:
+    assert decide(low, high, criterion=criterion, margin=margin) is verdict
+
+
+@pytest.mark.parametrize(
+    ("criterion", "margin", "message"),
+    [
+        (NON_INFERIORITY, -0.01, "at least 0 but got -0.01"),
+        (NON_INFERIORITY, float("nan"), "at least 0 but got nan"),
+        (SUPERIORITY, 0.02, "superiority has no margin: it must be 0 but got 0.02"),
+    ],
+)
+def test_margin_is_checked(criterion: Criterion, margin: float, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        decide(0.1, 0.2, criterion=criterion, margin=margin)
+
+
+@given(st.lists(st.floats(-1, 1), min_size=2, max_size=2).map(sorted), st.floats(0, 1))
+def test_a_wider_margin_never_hurts(ends: list[float], margin: float) -> None:
+    order = [INCOMPATIBLE, INCONCLUSIVE, COMPATIBLE]
+    strict = decide(*ends, criterion=NON_INFERIORITY, margin=0.0)
+    lenient = decide(*ends, criterion=NON_INFERIORITY, margin=margin)
+    superior = decide(*ends, criterion=SUPERIORITY, margin=0.0)
+    assert order.index(superior) <= order.index(strict) <= order.index(lenient)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "together"),
+    [
+        ([COMPATIBLE], COMPATIBLE),
+        ([COMPATIBLE, COMPATIBLE], COMPATIBLE),
+        ([COMPATIBLE, INCONCLUSIVE], INCONCLUSIVE),
+        ([INCONCLUSIVE, INCOMPATIBLE, COMPATIBLE], INCOMPATIBLE),
+        ([INCOMPATIBLE], INCOMPATIBLE),
+    ],
+)
+def test_all_claims_must_hold(verdicts: list[Verdict], together: Verdict) -> None:
+    assert combine(verdicts) is together
+    assert combine(iter(reversed(verdicts))) is together
+
+
+def test_no_claim_has_no_verdict() -> None:
+    with pytest.raises(ValueError, match="at least one verdict"):
+        combine([])
+
+
+# --- a certificate follows from its own parts
+
+
+def test_a_certificate_that_follows_from_its_parts_passes() -> None:
+    for verdict in Verdict:
+        check_conclusion(certificate(verdict))
+
+
+def _without_controls(made: Certificate) -> Certificate:
+    return replace(made, controls=())
+
+
+def _only_kind_controls(made: Certificate) -> Certificate:
+    kind = [c for c in made.controls if c.expected is COMPATIBLE]
+    return replace(made, controls=tuple(kind))
+
+
+def _failed_control(made: Certificate) -> Certificate:
+    broken = replace(made.controls[0], found=COMPATIBLE)
+    return replace(made, controls=(broken, *made.controls[1:]))
+
+
+def _forgotten_requirement(made: Certificate) -> Certificate:
+    return replace(made, findings=made.findings[:1])
+
+
+def _one_group_less(made: Certificate) -> Certificate:
+    other = replace(made.findings[0], group="unseen")
+    return replace(made, findings=(*made.findings, other))
+
+
+def _wider_margin(made: Certificate) -> Certificate:
+    return replace(made, findings=(made.findings[0], replace(made.findings[1], margin=0.5)))
+
+
+def _bounds_that_say_otherwise(made: Certificate) -> Certificate:
+    return replace(made, findings=(replace(made.findings[0], low=-0.1), *made.findings[1:]))
+
+
+@pytest.mark.parametrize(
+    ("break_it", "says"),
+    [
+        (lambda made: replace(made, findings=()), "no findings"),
+        (lambda made: replace(made, verdict=INCONCLUSIVE), "do not make it INCONCLUSIVE"),
+        (_without_controls, "can say no"),
+        (_only_kind_controls, "can say no"),
+        (_failed_control, "do not make it COMPATIBLE"),
+        (_forgotten_requirement, "requirements of its policy"),
+        (_one_group_less, "requirements of its policy"),
+        (_wider_margin, "requirements of its policy"),
+        (_bounds_that_say_otherwise, "bounds of mAP in 'all'"),
+    ],
+)
+def test_one_that_claims_more_is_refused(
+    break_it: Callable[[Certificate], Certificate], says: str
+) -> None:
+    with pytest.raises(InvalidInputError, match=says):
+        check_conclusion(break_it(certificate(COMPATIBLE)))
