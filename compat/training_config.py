@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from registry.domain.refs import check_name
 from registry.errors import CorruptFileError, InvalidInputError, NotFoundError
@@ -106,12 +106,16 @@ class ObjectiveConfig:
         name: a name of the catalog.
         against: the version to be compatible with, as ``products@1``, or None.
         twin: a version that was trained freely on the same data, which ``bt2`` needs, or None.
+        supplier: who names the classes, for objectives with class slots.
+        side: the end of the simplex from which new classes get theirs, ``top`` or ``bottom``.
         options: of the objective.
     """
 
     name: str = "independent"
     against: str | None = None
     twin: str | None = None
+    supplier: str = "local"
+    side: Literal["top", "bottom"] = "top"
     options: dict[str, Any] = field(default_factory=dict)
 
 

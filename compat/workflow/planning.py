@@ -20,13 +20,13 @@ from compat.seeds import derive_seed
 from compat.training_config import TrainingConfig
 from compat.training_data import read_training_data
 from compat.training_options import TrainingData
-from registry.domain.versions import ModelVersion
 from registry.errors import InvalidInputError
 from registry.service import Registry
 
 from .embedding import refusing_misfits
+from .slots import n_slots_of, plan_slots
 from .starting import Start, start_from_config
-from .teaching import SlotsOf, Teacher, class_slots, load_teacher
+from .teaching import Teacher, load_teacher
 
 N_CANARIES = 8
 _REHEARSAL = (0, 4)  # place of the draw in the run's seeds
@@ -78,7 +78,6 @@ def plan_training(
     *,
     directory: Path,
     old_factory: str | None = None,
-    slots: SlotsOf | None = None,
 ) -> TrainingPlan:
     """Read the data, load the old model and the twin, and build encoder and objective.
 
@@ -88,8 +87,6 @@ def plan_training(
         directory: folder where a backbone of the user's own is looked for.
         old_factory: builds the old version's backbone, if that is the user's own; by default the
             one that the configuration names.
-        slots: gives each class its vertex, for objectives with a simplex; by default a class's
-            label is its vertex.
 
     Raises:
         NotFoundError: if a file, a name or a version does not exist.
@@ -101,7 +98,11 @@ def plan_training(
     named = config.objective
     old = load_teacher(registry, named.against, config, raw.inputs, factory=old_factory)
     twin = load_teacher(registry, named.twin, config, raw.inputs, factory=None)
-    table = _slots(config, data, start.encoder.dim, slots, old.version if old else None)
+    table: dict[int, int] = {}
+    if uses_slots(named.name):
+        n_slots = n_slots_of(config, start.encoder.dim)
+        version = old.version if old else None
+        table = plan_slots(registry, config, labels_of(data), n_slots, version)
     setting = _setting(data, start.encoder.dim, table, old, twin)
     objective = objective_from_config(config, setting)
     _check_twin(objective, config)
@@ -135,20 +136,6 @@ def _trained_on(raw: TrainingData, start: Start, config: TrainingConfig) -> Trai
     with refusing_misfits(f"backbone {name!r} cannot take", data.inputs):
         embed_array(start.encoder, data.inputs[:1])
     return data
-
-
-def _slots(
-    config: TrainingConfig,
-    data: TrainingData,
-    dim: int,
-    slots: SlotsOf | None,
-    old: ModelVersion | None,
-) -> dict[int, int]:
-    if not uses_slots(config.objective.name):
-        return {}
-    stated = config.objective.options.get("n_slots")
-    n_slots = stated if isinstance(stated, int) else dim + 1
-    return class_slots(labels_of(data), n_slots, slots, old)
 
 
 def labels_of(data: TrainingData) -> tuple[int, ...]:

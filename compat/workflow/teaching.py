@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -19,14 +17,6 @@ from registry.errors import InvalidInputError
 from registry.service import Registry
 
 from .embedding import load_version, refusing_misfits
-
-
-class SlotsOf(Protocol):
-    """Who owns the table of vertices, such as the registry."""
-
-    def __call__(self, labels: Sequence[int], n_slots: int) -> Sequence[int]:
-        """Return the vertex in [0, n_slots) of each label; a label that is known keeps its own."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,39 +74,3 @@ def load_teacher(
         vectors = embed_array(encoder, inputs, device=config.training.device)
     classifier = read_classifier(registry.models.artifact_directory(version))
     return Teacher(version, encoder, torch.from_numpy(vectors), classifier)
-
-
-def class_slots(
-    classes: tuple[int, ...], n_slots: int, slots: SlotsOf | None, old: ModelVersion | None
-) -> dict[int, int]:
-    """Return the vertex of each class label.
-
-    Args:
-        classes: labels, without repetition.
-        n_slots: number of vertices.
-        slots: who owns the table of vertices; by default each label is its own vertex.
-        old: the version to be compatible with; if its record says which vertices its classes own,
-            they keep them.
-
-    Raises:
-        InvalidInputError: if a label has no vertex, or another one than in the old version.
-    """
-    if slots is None:
-        outside = [label for label in classes if not 0 <= label < n_slots]
-        if outside:
-            raise InvalidInputError(
-                f"class {outside[0]} has no vertex among {n_slots}, numbered from 0",
-                hint="a label is its own vertex: give the backbone a larger dim, or number classes "
-                "from 0",
-            )
-    found = list(classes) if slots is None else [int(v) for v in slots(classes, n_slots)]
-    table = dict(zip(classes, found, strict=True))
-    recorded = {} if old is None else old.training.get("slots")
-    for label, vertex in (recorded if isinstance(recorded, dict) else {}).items():
-        if table.get(int(label), vertex) != vertex:
-            raise InvalidInputError(
-                f"class {label} owned vertex {vertex} when {old.ref if old else ''} was trained, "
-                f"and owns {table[int(label)]} now",
-                hint="a class keeps its vertex in all versions of a simplex",
-            )
-    return table

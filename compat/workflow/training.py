@@ -21,6 +21,7 @@ from registry.domain.versions import ModelVersion
 from registry.service import Parent, Registration, Registry
 
 from .planning import TrainingPlan, labels_of, plan_training
+from .slots import claim_slots
 
 __all__ = ["TrainingPlan", "plan_training", "train_version"]
 
@@ -44,8 +45,11 @@ def train_version(
 
     Raises:
         TrainingDivergedError: if a loss becomes NaN or infinite; nothing is registered.
+        ConflictError: if somebody else was given its class slots meanwhile.
     """
     with joined(plan.config.training.device) as workers:
+        if workers.is_first:
+            claim_slots(registry, plan.config, plan.slots, plan.encoder.dim)
         records: list[EpochRecord] = []
         for record in train(
             plan.encoder,

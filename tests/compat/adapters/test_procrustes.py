@@ -10,7 +10,8 @@ from registry.arrays import Float32Array
 
 def units(rng: np.random.Generator, n: int, dim: int) -> Float32Array:
     vectors = rng.normal(size=(n, dim))
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    found = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(found, dtype=np.float32)
 
 
 def test_a_rotation_is_found_again(rng: np.random.Generator) -> None:

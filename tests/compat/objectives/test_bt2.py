@@ -18,6 +18,7 @@ from compat.objectives.bt2 import BT2, Options, build
 from compat.objectives.catalog import build_head
 from compat.objectives.orthogonal import OrthogonalLayer, baked
 from compat.objectives.protocol import CompatBatch, Needs, Setting, needs_of
+from registry.domain.canonical import Json
 from registry.domain.contracts import Contract, ContractKind
 from registry.errors import DimensionMismatchError, InvalidInputError, NotFoundError
 from tests.compat.objectives.checks import (
@@ -220,7 +221,7 @@ def test_what_it_needs_and_declares() -> None:
 def test_a_batch_without_targets_is_refused(missing: str) -> None:
     objective, batch = build(OPTIONS, random_setting()).double(), random_batch()
     with pytest.raises(InvalidInputError, match=f"no features of the {missing} model"):
-        objective(replace(batch, **{f"{missing}_features": None}))
+        objective(replace(batch, **{f"{missing}_features": None}))  # type: ignore[arg-type]  # by name
 
 
 def test_a_missing_model_is_refused() -> None:
@@ -269,7 +270,7 @@ def test_options_out_of_range_are_refused(options: dict[str, float], message: st
 
 
 def encoder_in_training() -> Encoder:
-    options = {"in_features": 10, "dim": IN_DIM, "hidden": [8]}
+    options: dict[str, Json] = {"in_features": 10, "dim": IN_DIM, "hidden": [8]}
     network = build_backbone("mlp", options)
     return Encoder(network, dim=IN_DIM, backbone_name="mlp", backbone_options=options)
 

@@ -14,10 +14,10 @@ from compat.classifiers import read_classifier
 from compat.objectives.bct import BCT
 from compat.training_config import TrainingConfig
 from compat.workflow.embedding import canary_deviation, embed_inputs, load_version
-from compat.workflow.training import plan_training, train_version
+from compat.workflow.training import train_version
 from registry import Registry
 from registry.domain.contracts import ContractKind
-from registry.errors import DimensionMismatchError, InvalidInputError, NotFoundError
+from registry.errors import ConflictError, DimensionMismatchError, InvalidInputError, NotFoundError
 from tests.compat.workflow.lines import N_INPUTS, Line
 
 
@@ -109,18 +109,19 @@ def test_bt2_trains_on_features_of_the_same_augmented_views(
 
 
 def test_simplex_versions_share_one_space(line: Line) -> None:
-    """Labels are vertices; a class keeps its own though others come between."""
+    """The registry gives out vertices; a class keeps its own though others come between."""
     line.save("a.npz", [0, 3, 5])
     line.save("b.npz", [0, 2, 3, 5])
     first = line.train(line.config(8, "a.npz", objective={"name": "cores"}))
-    assert first.training["slots"] == {"0": 0, "3": 3, "5": 5}
+    assert first.training["slots"] == {"0": 0, "3": 1, "5": 2}
     line.train(line.config(8, "b.npz", objective={"name": "cores", "against": "docs@1"}))
     hoc = {"name": "dsimplex-hoc", "against": "docs@2"}
     rehearsed = {"rehearsal": "b.npz", "rehearsal_per_class": 2}
     line.save("c.npz", [6, 7])
     without = {"backbone": None, "options": None, "init": "docs@2"}
     third = line.train(line.config(8, "c.npz", objective=hoc, model=without, data=rehearsed))
-    assert third.training["slots"] == {str(c): c for c in (0, 2, 3, 5, 6, 7)}
+    assert third.training["slots"] == {"0": 0, "3": 1, "5": 2, "2": 3, "6": 4, "7": 5}
+    assert line.registry.slots.get("docs").of("local") == {0: 0, 3: 1, 5: 2, 2: 3, 6: 4, 7: 5}
     assert third.training["n_samples"] == 2 * 6 + 4 * 2
     assert third.training["init"] == "docs@2"
     found = registry_contract(line, 3, 2)
@@ -157,25 +158,25 @@ def test_a_model_from_elsewhere_replaces_the_current_one(line: Line, tmp_path: P
     assert line.dims_between(3, 2) == 8
 
 
-def test_slots_come_from_whoever_owns_them(line: Line) -> None:
-    asked: list[tuple[tuple[int, ...], int]] = []
-
-    def from_the_bottom(labels: object, n_slots: int) -> list[int]:
-        assert isinstance(labels, tuple)
-        asked.append((labels, n_slots))
-        return [n_slots - 1 - label for label in labels]
-
-    config = line.config(8, "a.npz", objective={"name": "cores"})
-    plan = plan_training(line.registry, config, directory=line.folder, slots=from_the_bottom)
-    assert asked == [((0, 1, 2, 3), 9)]
+def test_slots_come_from_the_registry_and_only_with_the_training(line: Line) -> None:
+    mine = {"name": "cores", "supplier": "mine", "side": "bottom"}
+    plan = line.plan(line.config(8, "a.npz", objective=mine))
     assert plan.slots == {0: 8, 1: 7, 2: 6, 3: 5}
-    line.train(config)
-    upgrade = line.config(8, "b.npz", objective={"name": "cores", "against": "docs@1"})
-    with pytest.raises(InvalidInputError, match="class 0 owned vertex 0 when docs@1 was trained"):
-        plan_training(line.registry, upgrade, directory=line.folder, slots=from_the_bottom)
-    oca = line.config(8, "a.npz", objective={"name": "oca", "against": "docs@1"})
-    plan_training(line.registry, oca, directory=line.folder, slots=from_the_bottom)
-    assert len(asked) == 2  # no simplex, no question
+    with pytest.raises(NotFoundError):
+        line.registry.slots.get("docs")  # a plan gives nothing away
+    train_version(line.registry, plan)
+    assert line.registry.slots.get("docs").of("mine") == plan.slots
+    other = {"name": "cores", "against": "docs@1"}
+    with pytest.raises(InvalidInputError, match="class 0 owned vertex 8 when docs@1 was trained"):
+        line.plan(line.config(8, "a.npz", objective=other))
+
+
+def test_slots_that_somebody_took_meanwhile_stop_the_training(line: Line) -> None:
+    plan = line.plan(line.config(8, "a.npz", objective={"name": "cores"}))
+    line.registry.slots.assign("docs", ["intruder"], n_slots=9)
+    with pytest.raises(ConflictError, match="somebody else was given class slots"):
+        train_version(line.registry, plan)
+    assert line.registry.models.list() == ()
 
 
 def test_bct_hears_the_old_classifier(line: Line) -> None:
@@ -287,8 +288,8 @@ def test_what_is_missing_is_said_in_one_line(line: Line) -> None:
         line.plan(line.config(16, "b.npz", objective={"name": "cores", **old}))
     with pytest.raises(NotFoundError, match="docs"):
         line.plan(line.config(16, "b.npz", objective={"name": "bt2", **old, "twin": "docs@9"}))
-    line.save("far.npz", [0, 30])
-    with pytest.raises(InvalidInputError, match="class 30 has no vertex among 9"):
+    line.save("far.npz", range(10))
+    with pytest.raises(InvalidInputError, match="10 new classes need as many slots"):
         line.plan(line.config(8, "far.npz", objective={"name": "cores"}))
     np.savez(line.folder / "other.npz", inputs=np.zeros((4, 3), np.float32), labels=np.arange(4))
     with pytest.raises(

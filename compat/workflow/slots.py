@@ -1,0 +1,86 @@
+"""Class slots in training: what the registry's table says, and claiming what it would give."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from compat.training_config import TrainingConfig
+from registry.domain.slots import Side
+from registry.domain.versions import ModelVersion
+from registry.errors import ConflictError, InvalidInputError
+from registry.service import Registry
+
+
+def plan_slots(
+    registry: Registry,
+    config: TrainingConfig,
+    labels: tuple[int, ...],
+    n_slots: int,
+    old: ModelVersion | None,
+) -> dict[int, int]:
+    """Return the vertex of each class as the registry has it, or would give it; it gives none yet.
+
+    Args:
+        registry: an open registry.
+        config: its model line, and the supplier and side of its objective.
+        labels: the classes, without repetition.
+        n_slots: number of vertices.
+        old: the version to be compatible with; if its record says which vertices its classes own,
+            they must be the same.
+
+    Raises:
+        InvalidInputError: if too few vertices are free, or a class has another one than in the old
+            version.
+    """
+    table = _ask(registry, config, labels, n_slots, dry_run=True)
+    recorded = None if old is None else old.training.get("slots")
+    for label, vertex in (recorded if isinstance(recorded, dict) else {}).items():
+        if table.get(int(label), vertex) != vertex:
+            raise InvalidInputError(
+                f"class {label} owned vertex {vertex} when {old.ref if old else ''} was trained, "
+                f"and owns {table[int(label)]} now",
+                hint="a class keeps its vertex in all versions: name the same supplier",
+            )
+    return table
+
+
+def n_slots_of(config: TrainingConfig, dim: int) -> int:
+    """Return the number of vertices: as it is stated, or one more than the dimensions."""
+    stated = config.objective.options.get("n_slots")
+    return stated if isinstance(stated, int) else dim + 1
+
+
+def claim_slots(
+    registry: Registry, config: TrainingConfig, planned: Mapping[int, int], dim: int
+) -> None:
+    """Let the registry give what was planned, before the first step.
+
+    Raises:
+        ConflictError: if somebody else was given one of these vertices meanwhile.
+    """
+    n_slots = n_slots_of(config, dim)
+    if planned and _ask(registry, config, tuple(planned), n_slots, dry_run=False) != planned:
+        raise ConflictError(
+            "somebody else was given class slots since this training was planned",
+            hint="train again: it takes the next free ones",
+        )
+
+
+def _ask(
+    registry: Registry,
+    config: TrainingConfig,
+    labels: tuple[int, ...],
+    n_slots: int,
+    *,
+    dry_run: bool,
+) -> dict[int, int]:
+    named = config.objective
+    found = registry.slots.assign(
+        config.model.name,
+        labels,
+        n_slots=n_slots,
+        supplier=named.supplier,
+        side=Side(named.side),
+        dry_run=dry_run,
+    )
+    return {int(label): vertex for label, vertex in found.items()}
