@@ -15,7 +15,6 @@ from registry import ModelVersion, Registry, SpaceDescription
 from registry.db.tables import metadata
 from tests.postgres import Server, running_server, why_not
 
-
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
