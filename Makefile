@@ -32,6 +32,7 @@ docs: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/promote.py
 	$(BIN)/python benchmarks/search.py
+	$(BIN)/python benchmarks/search.py --n 1000
 	$(BIN)/python benchmarks/ranking.py
 
 # make migration m="what changes"

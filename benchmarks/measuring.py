@@ -45,12 +45,9 @@ def _seconds(run: Callable[[], object]) -> float:
 
 def machine() -> dict[str, object]:
     """Return what the figures depend on."""
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty=+", "--exclude=*"],  # noqa: S607 -- git is found by PATH
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout.strip()
+    commit = _git("rev-parse", "--short", "HEAD")
+    # results that an earlier benchmark of the same round has written do not change what is measured
+    changed = _git("status", "--porcelain", "--", ":/", ":(exclude,top)benchmarks/results")
     return {
         "platform": platform.platform(),
         "processor": _processor(),
@@ -61,8 +58,18 @@ def machine() -> dict[str, object]:
         "blas": np.show_config(mode="dicts")["Build Dependencies"]["blas"]["name"],
         "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
         "faiss": faiss.__version__,
-        "commit": commit,
+        "commit": commit + "+" * bool(changed),
     }
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(  # noqa: S603 -- the arguments stand in this file
+        ["git", *arguments],  # noqa: S607 -- git is found by PATH
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip()
 
 
 def _processor() -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +14,8 @@ from .progress import progress
 
 if TYPE_CHECKING:
     from registry import Embeddings, ModelVersion, Registry
+    from registry.arrays import LabelArray
+    from registry.domain.galleries import IdType, Metric
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,24 +45,28 @@ class Reader:
         factory: builds a backbone of the user's own, as ``module:name``, or None.
         convert: whether other numbers are turned into contiguous float32.
         quiet: whether progress is hidden.
+        id_type: how the gallery names its items, if it has any.
     """
 
     registry: Registry
     factory: str | None
     convert: bool
     quiet: bool
+    id_type: IdType | None = None
 
     def vectors(self, version: ModelVersion, path: Path, ids: Path | None = None) -> Rows:
         """Read vectors that a version made; a file that says it is another's is refused.
 
         Raises:
-            SpaceMismatchError: if the file carries another fingerprint.
+            SpaceMismatchError: if the file carries another fingerprint, or other dimensions.
+            InvalidInputError: if vectors or ids break a rule; the file is named.
         """
         import numpy as np
 
         from registry import Embeddings
         from registry.errors import SpaceMismatchError
-        from registry.vector_files import read_ids, read_vectors
+        from registry.vector_files import read_vectors
+        from registry.vectors import check_vectors
 
         found = read_vectors(path, convert=self.convert)
         if found.fingerprint is not None and found.fingerprint != version.fingerprint:
@@ -67,10 +75,26 @@ class Reader:
                 f"but {version.ref} is {version.fingerprint[:19]}…",
                 hint="name the version that made it",
             )
-        named = read_ids(ids) if ids is not None else found.ids
+        with said_of(path):
+            check_vectors(found.vectors, version.dim)
+        named = found.ids if ids is None else self._ids(ids, path, len(found.vectors))
         numbers = np.arange(len(found.vectors), dtype=np.int64)
-        embeddings = Embeddings(numbers if named is None else named, found.vectors, version)
+        with said_of(ids or path):
+            embeddings = Embeddings(numbers if named is None else named, found.vectors, version)
         return Rows(path, embeddings, named is not None, found.fingerprint is not None)
+
+    def _ids(self, ids: Path, path: Path, n: int) -> LabelArray:
+        from registry.domain.galleries import IdType
+        from registry.errors import InvalidInputError
+        from registry.vector_files import read_ids
+
+        found = read_ids(ids, as_text=self.id_type is IdType.STRING)
+        if len(found) != n:
+            raise InvalidInputError(
+                f"{ids} holds {len(found)} ids, but {path} holds {n} vectors",
+                hint="ids and vectors must belong together row by row",
+            )
+        return found
 
     def data(self, version: ModelVersion, path: Path) -> Rows:
         """Embed the ``inputs`` of an ``.npz`` file with a registered model."""
@@ -94,6 +118,31 @@ class Reader:
         if data is not None:
             return self.data(version, data)
         return self.vectors(version, Path(str(vectors)), ids)
+
+
+@contextmanager
+def said_of(path: Path) -> Iterator[None]:
+    """Name the file that a complaint about vectors or ids is of."""
+    from registry.errors import InvalidInputError, SpaceMismatchError
+
+    try:
+        yield
+    except (InvalidInputError, SpaceMismatchError) as error:
+        raise type(error)(f"{path}: {error}", hint=error.hint) from error
+
+
+def check_directions(metric: Metric, rows: Rows) -> None:
+    """Refuse vectors that have no direction where the cosine is taken of them.
+
+    Raises:
+        InvalidInputError: if a vector is all zero; the file is named.
+    """
+    from registry.domain.galleries import Metric
+    from registry.vectors import check_no_zero_vectors
+
+    if metric is Metric.COSINE:
+        with said_of(rows.source):
+            check_no_zero_vectors(rows.embeddings.vectors)
 
 
 def one_of(vectors: object, data: object, *, name: str = "--vectors FILE") -> None:
@@ -130,6 +179,6 @@ def check_maker(registry: Registry, gallery: str, rows: Rows) -> None:
     if names:
         raise InvalidInputError(
             f"{rows.source} does not say which model made it: {version.ref} and "
-            f"{', '.join(names)} all have {version.dim} dimensions",
+            f"{', '.join(names)} {'all' if names[1:] else 'both'} have {version.dim} dimensions",
             hint=f"say it: --version {version.ref}",
         )

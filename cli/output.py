@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -67,6 +67,14 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
     for row in rows:
         made.add_row(*(Text(str(value)) for value in row))
     return made
+
+
+def count_stored(paths: Collection[str]) -> str:
+    """Count stored paths in words: of models these are folders, else files."""
+    n_folders = sum(path.startswith("models/") for path in paths)
+    counts = ((len(paths) - n_folders, "file"), (n_folders, "folder"))
+    said = [f"{n} {noun}" + "s" * (n > 1) for n, noun in counts if n > 0]
+    return " and ".join(said) or "no files"
 
 
 def short(digest: str | None) -> str:

@@ -24,11 +24,12 @@ class SamespaceError(Exception):
     """The base of all of samespace's errors."""
 
     exit_code = EXIT_USAGE
+    usual_hint: str | None = None
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         """Keep the message in one line and the remedy beside it."""
         super().__init__(message)
-        self.hint = hint
+        self.hint = hint or self.usual_hint
 
 
 # --- addressing
@@ -43,7 +44,7 @@ class NotFoundError(SamespaceError, LookupError):
     ) -> NotFoundError:
         """Say what was not found, and which known names come near."""
         names = sorted(known)
-        near = get_close_matches(name, names, n=3, cutoff=0.5)
+        near = get_close_matches(name, names, n=3, cutoff=0.6)
         if near:
             remedy = "did you mean " + " or ".join(repr(n) for n in near) + "?"
         elif names:
@@ -125,6 +126,8 @@ class DigestMismatchError(SamespaceError):
 
 class CorruptFileError(SamespaceError):
     """A file cannot be read as what it should be."""
+
+    usual_hint = "restore it from a backup, or write it again from its source"
 
 
 class StorageError(SamespaceError):

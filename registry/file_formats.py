@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ _UNREADABLE = (
     *(zipfile.BadZipFile, zlib.error, pa.ArrowException),
 )
 _NAMES = ("id", "label", "group")  # columns that name things
+_AGAIN = "write the file again from its source"
 
 
 def suffix_of(path: Path, known: tuple[str, ...]) -> str:
@@ -64,8 +66,17 @@ def _guarded(path: Path, load: Callable[[], Any]) -> Any:
                 f"{path} holds pickled Python objects, which are never loaded",
                 hint="save plain numbers or fixed-width strings: array.astype(str)",
             ) from error
-        reason = " ".join(str(error).split())[:200]
-        raise CorruptFileError(f"{path} cannot be read: {reason}") from error
+        reason, hint = _reason(path, error)
+        raise CorruptFileError(f"{path} cannot be read: {reason}", hint=hint) from error
+
+
+def _reason(path: Path, error: BaseException) -> tuple[str, str]:
+    """Return what a third party's error means, and what to do."""
+    if path.is_file() and path.stat().st_size == 0:
+        return "it is empty", _AGAIN
+    if "mmap length" in str(error) or str(error).startswith("EOF: reading array"):
+        return "it is shorter than its header says", "copy it again, or write it again"
+    return " ".join(str(error).split())[:200], _AGAIN
 
 
 def load_npy(path: Path) -> Any:
@@ -95,36 +106,61 @@ def load_npz(path: Path, needed: str) -> dict[str, Any]:
         raise CorruptFileError(f"{path} is a single array, not an archive", hint="name it .npy")
     if needed not in arrays:
         raise InvalidInputError(
-            f"{path} has no array {needed!r}; it has {', '.join(sorted(arrays)) or 'none'}"
+            f"{path} has no array {needed!r}; it has {', '.join(sorted(arrays)) or 'none'}",
+            hint=f"name it when saving: numpy.savez(file, {needed}=…)",
         )
     found: dict[str, Any] = arrays
     return found
 
 
-def load_table(path: Path, suffix: str, needed: str) -> Any:
-    """Read an Arrow table from Parquet, Arrow, Feather or ``.csv``; errors as `load_npz`'s."""
-    readers = {".parquet": pq.read_table, ".csv": _read_csv}
+def load_table(path: Path, suffix: str, needed: str, *optional: str) -> Any:
+    """Read an Arrow table from Parquet, Arrow, Feather or ``.csv``; errors as `load_npz`'s.
+
+    Raises:
+        InvalidInputError: also if two columns have one name, or an optional one is misspelt.
+    """
+    readers = {".parquet": _read_parquet, ".csv": _read_csv}
     table = _guarded(path, lambda: readers.get(suffix, _read_ipc)(path))
-    if needed not in table.column_names:
+    names = table.column_names
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
+    if twice:
         raise InvalidInputError(
-            f"{path} has no column {needed!r}; it has {', '.join(table.column_names) or 'none'}"
+            f"{path} has more than one column {twice[0]!r}", hint="keep one of them"
         )
+    for name in (needed, *optional):
+        misspelt = [n for n in names if name not in names and n.strip().lower() == name]
+        if misspelt or needed not in names:
+            raise InvalidInputError(
+                f"{path} has no column {name!r}; it has {', '.join(names) or 'none'}",
+                hint=f"name the column {name!r}" + (f", not {misspelt[0]!r}" if misspelt else ""),
+            )
     return table
 
 
 def load_lines(path: Path) -> list[str]:
-    """Read the lines of a text.
+    """Read the lines of a text; a byte order mark is none of it.
 
     Raises:
         CorruptFileError: if it is not UTF-8.
-        InvalidInputError: if a line is empty.
+        InvalidInputError: if a line is empty, or begins or ends with a space.
     """
-    text: str = _guarded(path, lambda: path.read_text("utf-8"))
+    text: str = _guarded(path, lambda: path.read_text("utf-8-sig"))
     lines = text.removesuffix("\n").split("\n") if text else []
     for number, line in enumerate(lines, 1):
         if not line.strip():
             raise InvalidInputError(f"{path}: line {number} is empty", hint="write one id a line")
+        if line != line.strip():
+            raise InvalidInputError(
+                f"{path}: line {number} begins or ends with a space: {line!r}",
+                hint="write one id a line and nothing else; ids with such spaces can be in .npy",
+            )
     return lines
+
+
+def _read_parquet(path: Path) -> Any:
+    """Read one file as it is: no columns from the names of its folders."""
+    with pq.ParquetFile(path) as file:
+        return file.read()
 
 
 def _read_csv(path: Path) -> Any:
@@ -132,7 +168,8 @@ def _read_csv(path: Path) -> Any:
     options = pyarrow.csv.ConvertOptions(
         column_types=dict.fromkeys(_NAMES, pa.string()), null_values=[""], strings_can_be_null=True
     )
-    table = pyarrow.csv.read_csv(path, convert_options=options)
+    lines = pyarrow.csv.ParseOptions(ignore_empty_lines=False)  # a row has the place it has
+    table = pyarrow.csv.read_csv(path, parse_options=lines, convert_options=options)
     for place, name in enumerate(table.column_names):
         if name in _NAMES:
             table = table.set_column(place, name, _as_whole(table.column(place)))

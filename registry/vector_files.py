@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from .arrays import Float32Array, LabelArray
@@ -25,6 +26,7 @@ from .vectors import Embeddings
 FINGERPRINT = "samespace.fingerprint"
 VERSION = "samespace.version"
 _TABLES = (".parquet", ".arrow", ".feather")
+_ROWS = "save one vector of float32 a row, all of one length"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +78,18 @@ def read_vectors(path: Path, *, convert: bool = False) -> VectorTable:
         arrays = load_npz(path, "vectors")
         vectors = _as_vectors(path, arrays["vectors"], convert)
         return VectorTable(_same_length(path, arrays.get("ids"), vectors), vectors, None)
-    table = load_table(path, suffix, "vector")
+    table = load_table(path, suffix, "vector", "id")
     vectors = _as_vectors(path, _column_of_vectors(path, table), convert)
     ids = _column(path, table, "id") if "id" in table.column_names else None
     return VectorTable(ids, vectors, metadata_of(table).get(FINGERPRINT))
 
 
-def read_ids(path: Path) -> LabelArray:
+def read_ids(path: Path, *, as_text: bool = False) -> LabelArray:
     """Read ids from ``.npy``, ``.txt`` (one a line), or the column id of a table or ``.csv``.
+
+    Args:
+        path: the file; its suffix says what it is.
+        as_text: take numbers in ``.csv``, which knows no types, as the strings they are there.
 
     Raises:
         NotFoundError: if there is no such file.
@@ -95,7 +101,9 @@ def read_ids(path: Path) -> LabelArray:
         return _as_labels(path, load_npy(path))
     if suffix == ".txt":
         return np.array(load_lines(path), dtype=object)
-    return _column(path, load_table(path, suffix, "id"), "id")
+    ids = _column(path, load_table(path, suffix, "id"), "id")
+    is_number = ids.dtype == np.int64
+    return ids.astype(str) if as_text and suffix == ".csv" and is_number else ids
 
 
 def read_labels(path: Path) -> LabelTable:
@@ -117,7 +125,7 @@ def read_labels(path: Path) -> LabelTable:
         labels = _as_labels(path, arrays["labels"])
         ids = _same_length(path, arrays.get("ids"), labels)
         return LabelTable(ids, labels, _same_length(path, arrays.get("groups"), labels))
-    table = load_table(path, suffix, "label")
+    table = load_table(path, suffix, "label", "id", "group")
     ids, groups = (
         _column(path, table, name) if name in table.column_names else None
         for name in ("id", "group")
@@ -155,23 +163,33 @@ def _column_of_vectors(path: Path, table: Any) -> Any:
         pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
     )
     if not is_list:
-        raise InvalidInputError(f"{path}: column 'vector' is {kind}, not a list of float32")
+        raise InvalidInputError(
+            f"{path}: column 'vector' is {kind}, not a list of float32", hint=_ROWS
+        )
     values = column.flatten()
     if column.null_count or values.null_count:
-        raise InvalidInputError(f"{path}: column 'vector' has empty places")
+        raise InvalidInputError(
+            f"{path}: column 'vector' has empty places", hint="drop or embed again those items"
+        )
     if not len(column):
         return np.empty((0, getattr(kind, "list_size", 0)), np.float32)
     dim, rest = divmod(len(values), len(column))
     if rest or (column.value_lengths().to_numpy(zero_copy_only=False) != dim).any():
-        raise InvalidInputError(f"{path}: vectors in column 'vector' differ in length")
+        raise InvalidInputError(
+            f"{path}: vectors in column 'vector' differ in length", hint="are all of one model?"
+        )
     return values.to_numpy(zero_copy_only=False).reshape(len(column), dim)
 
 
 def _as_vectors(path: Path, array: Any, convert: bool) -> Float32Array:
     if array.ndim != 2:
-        raise InvalidInputError(f"{path}: vectors must have shape (n, dim) but have {array.shape}")
+        raise InvalidInputError(
+            f"{path}: vectors must have shape (n, dim) but have {array.shape}", hint=_ROWS
+        )
     if array.dtype.kind not in "fiu":
-        raise InvalidInputError(f"{path}: vectors must be float32 but are {array.dtype}")
+        raise InvalidInputError(
+            f"{path}: vectors must be float32 but are {array.dtype}", hint=_ROWS
+        )
     if array.dtype == np.float32 and array.dtype.isnative and array.flags.c_contiguous:
         found: Float32Array = array
         return found
@@ -188,7 +206,11 @@ def _as_vectors(path: Path, array: Any, convert: bool) -> Float32Array:
 def _column(path: Path, table: Any, name: str) -> LabelArray:
     column = table.column(name)
     if column.null_count:
-        raise InvalidInputError(f"{path}: column {name!r} has {column.null_count} empty places")
+        first = pc.index(pc.is_null(column), value=True).as_py()
+        raise InvalidInputError(
+            f"{path}: column {name!r} has {column.null_count} empty places, first in row {first}",
+            hint="rows are counted from 0, without the header: fill that one in, or drop the row",
+        )
     return _as_labels(path, column.to_numpy())
 
 
@@ -197,7 +219,8 @@ def _as_labels(path: Path, array: Any) -> LabelArray:
     if array.ndim != 1 or (array.dtype.kind not in "iuU" and not is_text):
         raise InvalidInputError(
             f"{path}: ids and labels must be one row of integers or strings, "
-            f"but are {array.dtype} of shape {array.shape}"
+            f"but are {array.dtype} of shape {array.shape}",
+            hint="save one number or fixed-width string a row: array.astype(str)",
         )
     labels: LabelArray = array
     return labels
@@ -208,5 +231,8 @@ def _same_length(path: Path, array: Any, other: LabelArray) -> LabelArray | None
         return None
     labels = _as_labels(path, array)
     if len(labels) != len(other):
-        raise InvalidInputError(f"{path}: {len(labels)} ids or groups for {len(other)} rows")
+        raise InvalidInputError(
+            f"{path}: {len(labels)} ids or groups for {len(other)} rows",
+            hint="all arrays of the file must belong together row by row",
+        )
     return labels

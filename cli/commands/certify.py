@@ -88,8 +88,9 @@ def certify(
         raise click.UsageError("give either --reembedded FILE or --gallery-data FILE")
     with session.open() as registry:
         new = registry.models.get(version)
-        reader = Reader(registry, factory, convert, session.as_json)
-        held = registry.galleries.get(gallery).versions()
+        target = registry.galleries.get(gallery)
+        reader = Reader(registry, factory, convert, session.as_json, target.id_type)
+        held = target.versions()
         if data is not None:
             needed = dict.fromkeys((*held, new.ref))
             queries = {ref: reader.data(registry.models.get(ref), data) for ref in needed}

@@ -22,7 +22,9 @@ _MARKER = ".made-by-samespace-demo"
     show_default=True,
     help="Where the demo works; it stays for you to look around.",
 )
-@click.option("--again", is_flag=True, help="Replace what an earlier demo left there.")
+@click.option(
+    "--again", is_flag=True, help="Replace what an earlier demo made there, and nothing else."
+)
 @json_option
 @pass_session
 def demo(session: Session, directory: Path, again: bool) -> int:
@@ -36,30 +38,32 @@ def demo(session: Session, directory: Path, again: bool) -> int:
 
     for name in ("SAMESPACE_REGISTRY", "SAMESPACE_STORAGE"):
         os.environ.pop(name, None)  # the demo has a registry of its own
-    _make_room(directory, again=again)
+    left = _make_room(directory, again=again)
+    if left:
+        session.output.note(f"left in {directory}: {', '.join(left)}")
     with chdir(directory), redirect_stdout(sys.stderr) if session.as_json else nullcontext():
         told = tell(Shell())
     return session.output.result(told)
 
 
-def _make_room(directory: Path, *, again: bool) -> None:
+def _make_room(directory: Path, *, again: bool) -> list[str]:
+    """Remove what an earlier demo made, and return the names of what else is there."""
     import shutil
 
     from cli.demo.files import CONFIGS, PARTS, TRAINING
     from registry.errors import AlreadyExistsError
 
+    others: list[str] = []
     if directory.exists() and any(directory.iterdir()):
         is_ours = (directory / _MARKER).is_file()
         if not (again and is_ours):
             hint = "--again replaces it" if is_ours else "choose another --directory"
             raise AlreadyExistsError(f"{directory} is not empty", hint=hint)
-        made = {_MARKER, DEFAULT_REGISTRY, *CONFIGS, *TRAINING, *PARTS}
-        others = sorted({path.name for path in directory.iterdir()} - made)
-        if others:
-            raise AlreadyExistsError(
-                f"{directory / others[0]} was not made by the demo, which would remove it",
-                hint="move it elsewhere, or choose another --directory",
-            )
-        shutil.rmtree(directory)
+        if (directory / DEFAULT_REGISTRY).exists():
+            shutil.rmtree(directory / DEFAULT_REGISTRY)
+        for name in (*CONFIGS, *TRAINING, *PARTS):
+            (directory / name).unlink(missing_ok=True)
+        others = sorted({path.name for path in directory.iterdir()} - {_MARKER})
     directory.mkdir(parents=True, exist_ok=True)
     (directory / _MARKER).touch()
+    return others

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.options import Session, pass_session, session_options
-from cli.output import table
+from cli.output import count_stored, table
 
 if TYPE_CHECKING:
     from registry import Registry
@@ -116,4 +116,5 @@ def _litter(registry: Registry) -> str:
     litter = registry.galleries.litter()
     if not litter:
         return _OK
-    return f"note: {len(litter)} files that nothing names; 'samespace gallery prune' removes them"
+    found = f"{count_stored(litter)} that nothing names"
+    return f"note: {found}; 'samespace gallery prune' removes them"

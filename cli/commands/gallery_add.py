@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.inputs import Reader, check_maker, one_of
+from cli.inputs import Reader, check_directions, check_maker, one_of
 from cli.options import (
     INPUT_FILE,
     Session,
@@ -62,10 +62,12 @@ def add(
         state = registry.galleries.state(name)
         writer = f"{state.gallery.model}@{state.serving.write_versions[0]}"
         made_by = registry.models.get(version or writer)
-        reader = Reader(registry, factory, convert, session.as_json)
+        id_type = state.gallery.id_type
+        reader = Reader(registry, factory, convert, session.as_json, id_type)
         rows = reader.either(made_by, vectors, data, ids)
         if version is None:
             check_maker(registry, name, rows)
+        check_directions(state.gallery.metric, rows)
         items = rows.embeddings
         if dry_run:
             registry.galleries.check_add(name, items, trust_space=trust_space)

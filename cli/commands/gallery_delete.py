@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +15,10 @@ from cli.options import (
     pass_session,
     session_options,
 )
+
+if TYPE_CHECKING:
+    from registry.arrays import LabelArray
+    from registry.domain.galleries import IdType
 
 
 @click.command()
@@ -40,18 +45,10 @@ def delete(
     Example:
       samespace gallery delete shop sku-17 sku-99 --yes
     """
-    import numpy as np
-
-    from registry.domain.galleries import IdType
-    from registry.vector_files import read_ids
-
     if bool(items) == (ids is not None):
         raise click.UsageError("give either ITEMS or --ids FILE")
     with session.open() as registry:
-        gallery = registry.galleries.get(name)
-        wanted = read_ids(ids) if ids is not None else np.array(items, dtype=object)
-        if ids is None and gallery.id_type is IdType.INT64:
-            wanted = np.array([_whole(item) for item in items], dtype=np.int64)
+        wanted = _wanted(registry.galleries.get(name).id_type, items, ids)
         n_found = registry.galleries.check_delete(name, wanted)
         if dry_run:
             return session.output.result(
@@ -62,6 +59,19 @@ def delete(
     return session.output.result(
         {"gallery": name, "n_deleted": n_deleted}, f"deleted {n_deleted} items from {name!r}"
     )
+
+
+def _wanted(id_type: IdType | None, items: tuple[str, ...], ids: Path | None) -> LabelArray:
+    import numpy as np
+
+    from registry.domain.galleries import IdType
+    from registry.vector_files import read_ids
+
+    if ids is not None:
+        return read_ids(ids, as_text=id_type is IdType.STRING)
+    if id_type is IdType.INT64:
+        return np.array([_whole(item) for item in items], dtype=np.int64)
+    return np.array(items, dtype=object)
 
 
 def _whole(item: str) -> int:

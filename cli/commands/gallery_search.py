@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.inputs import Reader, check_look, one_of
+from cli.inputs import Reader, check_directions, check_look, check_maker, one_of
 from cli.options import (
     INPUT_FILE,
     Session,
@@ -62,8 +62,11 @@ def search(
         state = registry.galleries.state(name)
         made_by = registry.models.get(version) if version else state.query_version
         asked = Reader(registry, factory, convert, session.as_json).either(made_by, vectors, data)
+        if version is None:
+            check_maker(registry, name, asked)
         if not trust_space:
             check_look(registry, name, asked)
+        check_directions(state.gallery.metric, asked)
         queries = asked.embeddings
         if first is not None:
             queries = Embeddings(queries.ids[:first], queries.vectors[:first], made_by)

@@ -94,7 +94,7 @@ def _artifact(
     from registry.artifacts import read_artifact
 
     if dry_run:
-        read_artifact(folder)
+        registry.models.check_parents(name, read_artifact(folder).description.dim, parents)
         return None
     return registry.register(name, folder, parents=parents)
 
@@ -118,6 +118,7 @@ def _vectors(
         )
     description = SpaceDescription({}, {}, normalised, dim)
     if dry_run:
+        registry.models.check_parents(name, dim, parents)
         return None
     identity = {"provider": provider, "made_by": made_by}
     return registry.models.register_vectors(name, description, identity, parents=parents)

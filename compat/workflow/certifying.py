@@ -104,7 +104,8 @@ def _certificate(
 ) -> Certificate:
     now = bench.registry.now()
     pair, models = study.pair, bench.registry.models
-    gallery = bench.registry.galleries.get(bench.gallery)
+    stored = [s for s in measured.gallery.segments if s.version == pair.gallery_version]
+    is_of_stored = study is measured.forward  # the way back searches re-embedded items
     return Certificate(
         gallery=bench.gallery,
         query_version=pair.query_version,
@@ -128,8 +129,8 @@ def _certificate(
         issued_at=now,
         expires_at=now + timedelta(days=bench.policy.valid_days),
         issued_by=bench.registry.actor,
-        index=describe_index(gallery, pair.gallery_version),
-        n_gallery_rows=sum(s.n_rows for s in gallery.segments if s.version == pair.gallery_version),
+        index=describe_index(measured.gallery, pair.gallery_version),
+        n_gallery_rows=sum(s.n_rows for s in stored) if is_of_stored else 0,
     )
 
 

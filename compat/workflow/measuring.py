@@ -13,6 +13,7 @@ from compat.probes import Probe, align_labels, digest_array
 from registry.arrays import Float32Array, Int64Array
 from registry.domain.canonical import digest_json
 from registry.domain.contracts import Contract, ContractKind
+from registry.domain.galleries import Gallery
 from registry.domain.policies import Policy
 from registry.domain.versions import ModelVersion
 from registry.errors import InvalidInputError, SpaceMismatchError, UndeclaredComparisonError
@@ -33,10 +34,12 @@ class Measured:
         cells: per-query scores by ``query version -> gallery version``.
         n_items: items that were searched.
         gallery_digest: digest of the vectors that were searched.
+        gallery: the gallery as it was when its vectors were read.
     """
 
     forward: Study
     back: Study | None
+    gallery: Gallery
     cells: dict[str, RankingScores] = field(default_factory=dict)
     n_items: int = 0
     gallery_digest: str = ""
@@ -74,7 +77,7 @@ def measure(bench: Bench, old: ModelVersion, new: ModelVersion) -> Measured:
     check_pair(bench, old, new)
     contract = _contract(bench, new, old)
     state = bench.registry.galleries.state(bench.gallery)
-    readers = bench.registry.galleries.readers(bench.gallery, old.ref)
+    readers = bench.registry.galleries.readers_of(state, old.ref)
     items = _stored_items(readers, bench)
     _check_answerable(bench, items)
     baseline = bench.cell(old, items, _itself(old))
@@ -87,6 +90,7 @@ def measure(bench: Bench, old: ModelVersion, new: ModelVersion) -> Measured:
     measured = Measured(
         forward,
         None,
+        state.gallery,
         {_cell(old, old): baseline, _cell(new, old): forward.scores.candidate},
         len(items.ids),
         digest_json(

@@ -149,6 +149,7 @@ class Watch:
         self._engine = engine
         self._connection: Connection | None = None
         self._raw: Any = None
+        self._generation = 0
         self._lock = Lock()
 
     def ask(self, query: Executable, parameters: Mapping[str, str]) -> tuple[Any, ...]:
@@ -160,11 +161,12 @@ class Watch:
                 self._discard()
                 raise
 
-    def tick(self) -> int | None:
-        """Return a number that changes with every commit, or None where there is no such number.
+    def tick(self) -> tuple[int, int] | None:
+        """Return what changes with every commit, or None where there is no such thing.
 
-        SQLite counts what other connections commit. It is asked below SQLAlchemy, because every
-        single query waits for the answer.
+        SQLite counts what other connections commit. The counts of two connections say nothing of
+        each other, so it comes with the number of the connection. It is asked below SQLAlchemy,
+        because every single query waits for the answer.
         """
         with self._lock:
             if self._raw is None:
@@ -174,13 +176,14 @@ class Watch:
             except self._engine.dialect.loaded_dbapi.Error:
                 self._discard()
                 return None
-        return found
+            return (self._generation, found)
 
     def _open(self) -> Connection:
         if self._connection is None:
             self._connection = self._engine.connect().execution_options(
                 isolation_level="AUTOCOMMIT"
             )
+            self._generation += 1
             if self._engine.dialect.name == "sqlite":
                 self._raw = self._connection.connection.dbapi_connection
         return self._connection

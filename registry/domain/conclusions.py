@@ -6,11 +6,11 @@ refused when it is recorded, whoever made it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from collections.abc import Iterable
 
 from ..errors import InvalidInputError
 from .certificates import Certificate, Control, Criterion, Finding, Verdict
+from .policies import Policy
 
 
 def decide(low: float, high: float, *, criterion: Criterion, margin: float) -> Verdict:
@@ -78,13 +78,16 @@ def conclude(findings: Iterable[Finding], controls: Iterable[Control]) -> Verdic
 def check_conclusion(certificate: Certificate) -> None:
     """Refuse a certificate that says more than its own findings and controls do.
 
-    Every requirement of its policy must have been tried in every group, every verdict must follow
-    from its bounds, and the gate must have been seen to say no and to say yes.
+    Every requirement of its policy must have been tried in every group of its matrix, every
+    verdict must follow from its bounds, and the gate must have been seen to say no and to say yes.
 
     Raises:
         InvalidInputError: naming the first thing that does not follow.
     """
-    problem = _problem(certificate)
+    try:
+        problem = _problem(certificate)
+    except ValueError as error:  # a margin or a policy that no certification would take
+        problem = str(error)
     if problem:
         raise InvalidInputError(
             f"the certificate of {certificate.query_version} on {certificate.gallery_version} "
@@ -118,7 +121,12 @@ def _tried(certificate: Certificate) -> list[_Claim]:
 
 
 def _required(certificate: Certificate) -> list[_Claim]:
-    rules = cast("list[Mapping[str, Any]]", certificate.policy["requirements"])
-    groups = {finding.group for finding in certificate.findings}
-    claims = [(str(r["metric"]), str(r["criterion"]), float(r["margin"])) for r in rules]
-    return sorted((group, *claim) for group in groups for claim in claims)
+    rules = Policy.from_json(certificate.policy).requirements
+    claims = [(rule.metric, rule.criterion.value, rule.margin) for rule in rules]
+    return sorted((group, *claim) for group in _groups(certificate) for claim in claims)
+
+
+def _groups(certificate: Certificate) -> set[str]:
+    """Return the groups that were measured; all queries count as one if there is no other."""
+    measured = {group for cell in certificate.matrix.values() for group in cell}
+    return measured - {"all"} or measured

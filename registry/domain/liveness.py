@@ -60,12 +60,12 @@ def _changed_content(certificate: Certificate, gallery: Gallery) -> str | None:
     n_items, n_rows = sum(s.n_items for s in held), sum(s.n_rows for s in held)
     if n_items > growth * measured:
         return f"the gallery grew from {measured} to {n_items} items"
-    if not certificate.n_gallery_rows:  # the way back: nothing was stored when it was measured
+    if not certificate.n_gallery_rows:  # measured on items that were embedded for the purpose
         return None
     n_new = n_rows - certificate.n_gallery_rows
     if n_new > (growth - 1) * measured:
         return f"{n_new} items came that were not among the {measured} measured ones"
-    if growth * n_items < measured:
+    if n_items < (2 - growth) * measured:
         return f"only {n_items} items are left of the {measured} measured ones"
     return None
 

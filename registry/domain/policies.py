@@ -64,7 +64,7 @@ class Policy:
         unit: what is resampled as a whole: ``class`` speaks of other classes (or identities) too,
             ``query`` only of other queries of the same ones.
         growth: a certificate is stale once the gallery holds more than this many times the
-            items that it was measured on.
+            items that it was measured on; at 1.1 also once a tenth of them came or went.
         seed: of the resampling and of the planted controls.
     """
 

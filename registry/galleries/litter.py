@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator
+import secrets
+import shutil
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 _FOLDERS = ("galleries", "certificates")
@@ -26,6 +28,44 @@ def find_unnamed(root: Path, named: Collection[str], *, modified_before: float) 
         if relative not in known and _last_modified(path) < modified_before:
             found.append(relative)
     return tuple(sorted(found))
+
+
+def remove_unnamed(
+    root: Path, relative: str, read_names: Callable[[], Collection[str]], *, modified_before: float
+) -> bool:
+    """Remove what `find_unnamed` found, if it still is unnamed and old; return whether it is gone.
+
+    It is set aside first, in one step, and looked at again: who is about to name it either made it
+    young before that, or no longer finds it.
+
+    Args:
+        root: the storage.
+        relative: one of the paths that `find_unnamed` returned.
+        read_names: gives the paths that committed rows name at that moment.
+        modified_before: as for `find_unnamed`.
+    """
+    path = root / relative
+
+    def is_litter(place: Path) -> bool:
+        return _last_modified(place) < modified_before and relative not in read_names()
+
+    if not is_litter(path):
+        return False
+    aside = path.with_name(f".{path.name.lstrip('.')[:64]}.{secrets.token_hex(8)}.tmp")
+    path.rename(aside)
+    is_wanted = True
+    try:
+        is_wanted = not is_litter(aside)
+    finally:
+        if is_wanted and not path.exists():  # else somebody put another there
+            aside.rename(path)
+    if not aside.exists():
+        return False
+    if aside.is_dir() and not aside.is_symlink():
+        shutil.rmtree(aside)
+    else:
+        aside.unlink()
+    return not path.exists()
 
 
 def _files(root: Path) -> Iterator[Path]:

@@ -129,7 +129,7 @@ def search_segments(
 
 def _check_k(k: int, n_items: int) -> None:
     if k < 1:
-        raise InvalidInputError(f"k must be at least 1 but is {k}")
+        raise InvalidInputError(f"k must be at least 1 but is {k}", hint="ask for 1 hit or more")
     if n_items == 0:
         raise InvalidInputError("the gallery holds no items to search", hint="add items first")
     if k > n_items:

@@ -173,17 +173,24 @@ def verify_file(root: Path, file: StoredFile) -> Path:
     """
     path = resolve(root, file.path)
     with _storage_errors(file.path):
+        n_bytes = path.stat().st_size if path.is_file() else file.n_bytes
+        if n_bytes != file.n_bytes:
+            raise _mismatch(path, f"{file.n_bytes} bytes", f"{n_bytes} bytes")
+    return verify_digest(root, file.path, file.digest)
+
+
+def verify_digest(root: Path, relative: str, digest: str) -> Path:
+    """Check a stored file of which only the digest is known; errors as `verify_file`'s."""
+    path = resolve(root, relative)
+    with _storage_errors(relative):
         if not path.is_file():
             raise CorruptFileError(
                 f"{path} is missing, but the registry has a record of it",
                 hint="restore it from a backup; 'samespace doctor' lists all that is missing",
             )
-        n_bytes = path.stat().st_size
-        if n_bytes != file.n_bytes:
-            raise _mismatch(path, f"{file.n_bytes} bytes", f"{n_bytes} bytes")
-        digest = _digest(path)
-        if digest != file.digest:
-            raise _mismatch(path, f"sha256 {file.digest}", f"sha256 {digest}")
+        found = _digest(path)
+        if found != digest:
+            raise _mismatch(path, f"sha256 {digest}", f"sha256 {found}")
     return path
 
 

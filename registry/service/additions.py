@@ -55,7 +55,8 @@ def check(state: GalleryState, items: Embeddings) -> None:
     if gallery.id_type is not None and found is not gallery.id_type:
         raise InvalidInputError(
             f"gallery {gallery.name!r} names items by {gallery.id_type} but got {found} ids",
-            hint="name new items as the first ones were: ids.astype(numpy.int64) or astype(str)",
+            hint="name new items as the first ones were: .txt gives strings, .csv whole numbers "
+            "if all are, .npy and Parquet keep their type",
         )
 
 

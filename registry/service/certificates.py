@@ -17,9 +17,11 @@ from ..domain.galleries import Metric, StoredFile
 from ..domain.liveness import find_staleness
 from ..domain.refs import VersionRef
 from ..errors import (
+    CorruptFileError,
     DigestMismatchError,
     InvalidInputError,
     SpaceMismatchError,
+    StorageError,
     UndeclaredComparisonError,
 )
 from ..galleries import storage
@@ -103,19 +105,22 @@ class Certificates:
         """Compare each certificate and its evidence with their digests; return how many there are.
 
         Raises:
-            DigestMismatchError: if one is not what was recorded.
-            CorruptFileError: if an evidence file is missing.
+            DigestMismatchError: naming all of them that are not what was recorded, or are missing.
         """
-        root = self._context.storage
         with read(self._context.engine) as connection:
-            found = certificates.of_gallery(connection, gallery)
             paths = certificates.evidence_paths(connection, gallery)
-        for certificate in found:
-            relative = paths[certificate.digest]
-            path = storage.resolve(root, relative)
-            n_bytes = path.stat().st_size if path.is_file() else 0  # rows do not hold the size
-            storage.verify_file(root, StoredFile(relative, certificate.evidence_digest, n_bytes))
-        return len(found)
+        damage = []
+        for digest, relative in paths.items():
+            try:
+                evidence_digest = self.get(digest).evidence_digest
+                storage.verify_digest(self._context.storage, relative, evidence_digest)
+            except (DigestMismatchError, CorruptFileError, StorageError) as error:
+                damage.append(str(error))
+        if damage:
+            raise DigestMismatchError(
+                "; ".join(damage), hint="restore what is named from a backup, or certify again"
+            )
+        return len(paths)
 
 
 def staleness(

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Iterable
-from pathlib import PurePosixPath
 
 from ..arrays import LabelArray
 from ..db import galleries, versions
@@ -15,9 +13,9 @@ from ..domain.events import EventKind, model_stream
 from ..domain.galleries import Gallery, IndexSpec, Metric, Segment
 from ..domain.promotions import SAME_SPACE, Serving
 from ..domain.refs import VersionRef, check_name
-from ..errors import AlreadyExistsError, StorageError
+from ..errors import AlreadyExistsError, InvalidInputError, StorageError
 from ..galleries import catalog, storage
-from ..galleries.litter import find_unnamed
+from ..galleries.litter import find_unnamed, remove_unnamed
 from ..galleries.segments import SegmentReader
 from ..vectors import Embeddings, check_ids
 from . import additions, sealing
@@ -112,9 +110,14 @@ class Galleries:
         """
         with read(self._context.engine) as connection:
             state = read_state(connection, name)
-            member = versions.get_version(connection, version)
+            versions.get_version(connection, version)
+        return self.readers_of(state, version)
+
+    def readers_of(self, state: GalleryState, version: VersionRef) -> tuple[SegmentReader, ...]:
+        """Return the opened segments that hold live vectors of one version in a given state."""
+        member = state.versions[version.number]
         return tuple(
-            self._views.reader(name, segment, member)
+            self._views.reader(state.gallery.name, segment, member)
             for segment in state.gallery.segments
             if segment.version == version and segment.n_items > 0
         )
@@ -211,30 +214,35 @@ class Galleries:
         An interrupted process left them behind. What is younger than that may belong to one that
         is about to commit it.
         """
-        named = self._named()
-        oldest = self._context.clock().timestamp() - 3600 * older_than_hours
-        return find_unnamed(self._context.storage, named, modified_before=oldest)
+        before = self._moment(older_than_hours)
+        return find_unnamed(self._context.storage, self._named(), modified_before=before)
 
-    def prune(self, litter: Iterable[str]) -> None:
-        """Remove what `litter` found and no row came to name since.
+    def prune(self, litter: Iterable[str], *, older_than_hours: float = 1.0) -> tuple[str, ...]:
+        """Remove what `litter` found and still finds, and return what was removed.
+
+        Paths that are no litter, now or ever, are left as they are.
 
         Raises:
-            StorageError: if the file system refuses.
+            StorageError: if the file system refuses; what was removed before stays removed.
         """
-        root, named = self._context.storage, self._named()
-        unnamed = find_unnamed(root, named, modified_before=math.inf)
-        for relative in litter:
-            place = PurePosixPath(relative)
-            if not named.isdisjoint(str(part) for part in (place, *place.parents)):
-                continue
-            path = storage.resolve(root, relative)
+        root, before = self._context.storage, self._moment(older_than_hours)
+        still = find_unnamed(root, self._named(), modified_before=before)
+        removed = []
+        for relative in sorted(set(litter).intersection(still)):
             try:
-                if relative in unnamed and path.is_dir():
-                    shutil.rmtree(path)
-                else:
-                    path.unlink(missing_ok=True)
+                if remove_unnamed(root, relative, self._named, modified_before=before):
+                    removed.append(relative)
             except OSError as error:
-                raise StorageError(f"cannot remove {relative}: {error.strerror}") from error
+                raise StorageError(
+                    f"cannot remove {relative}: {error.strerror}",
+                    hint="check the folder's owner and permissions",
+                ) from error
+        return tuple(removed)
+
+    def _moment(self, hours_ago: float) -> float:
+        if math.isnan(hours_ago):
+            raise InvalidInputError("the age must be a number of hours", hint="such as 1 or 0.5")
+        return self._context.clock().timestamp() - 3600 * hours_ago
 
     def _named(self) -> frozenset[str]:
         with read(self._context.engine) as connection:

@@ -24,7 +24,8 @@ def locate(where: str | Path, storage: Path | None) -> tuple[URL, Path]:
         storage: folder of the files; needed with a database server.
 
     Raises:
-        InvalidInputError: if a URL cannot be read, or a folder is needed.
+        InvalidInputError: if a URL cannot be read or is of no file or server that we know, or a
+            folder is needed.
     """
     text = str(where)
     if "://" not in text:
@@ -32,14 +33,30 @@ def locate(where: str | Path, storage: Path | None) -> tuple[URL, Path]:
         url = URL.create("sqlite", database=str(folder / DATABASE))
         return url, (storage or folder).absolute()
     url = parse_url(text)
+    _check_kind(url)
     if storage is not None:
         return url, storage.absolute()
-    if url.get_backend_name() == "sqlite" and url.database:
-        return url, Path(url.database).absolute().parent
+    if url.get_backend_name() == "sqlite":
+        return url, Path(str(url.database)).absolute().parent
     raise InvalidInputError(
         "a registry in a database server needs a folder for its files",
         hint="give storage=… (--storage on the command line)",
     )
+
+
+def _check_kind(url: URL) -> None:
+    backend = url.get_backend_name()
+    if backend not in ("sqlite", "postgresql"):
+        raise InvalidInputError(
+            f"samespace keeps its registry in SQLite or PostgreSQL, not in {backend!r}",
+            hint="as in sqlite:///dir/samespace.db or postgresql://host/samespace",
+        )
+    database = url.database or ":memory:"  # what SQLite makes of it
+    if backend == "sqlite" and database.startswith((":memory:", "file:")):
+        raise InvalidInputError(
+            f"a registry is kept in a file, not in {database!r}",
+            hint="as in sqlite:///dir/samespace.db",
+        )
 
 
 def existing_engine(url: URL) -> Engine:

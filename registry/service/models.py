@@ -17,7 +17,15 @@ from ..domain.versions import LineageEdge, ModelVersion, SpaceDescription, finge
 from ..errors import DigestMismatchError, NotFoundError
 from .context import Context, resolve
 from .contracts import check, declare
-from .registration import Candidate, Parent, Registration, insert, keep_artifact, with_fingerprint
+from .registration import (
+    Candidate,
+    Parent,
+    Registration,
+    check_parents,
+    insert,
+    keep_artifact,
+    with_fingerprint,
+)
 
 
 class Models:
@@ -40,7 +48,7 @@ class Models:
         registering it again changes nothing.
 
         Raises:
-            InvalidInputError: if the name cannot be one.
+            InvalidInputError: if the name cannot be one, or a parent cannot be one.
             NotFoundError: if the folder is no artifact or a parent does not exist.
             CorruptFileError: if a file cannot be read.
         """
@@ -49,6 +57,7 @@ class Models:
         existing = self._find(model, artifact.fingerprint)
         if existing is not None:
             return Registration(existing, is_new=False)
+        self.check_parents(model, artifact.description.dim, parents)
         path = keep_artifact(self._context, model, directory, artifact.digest)
         candidate = Candidate(
             artifact.fingerprint, artifact.description, path, artifact.digest, training or {}
@@ -78,6 +87,15 @@ class Models:
             return Registration(existing, is_new=False)
         candidate = Candidate(fingerprint, description, None, None, {"identity": dict(identity)})
         return insert(self._context, model, candidate, parents)
+
+    def check_parents(self, model: str, dim: int, parents: Sequence[Parent]) -> None:
+        """Make the checks of parents that registering makes, and change nothing.
+
+        Raises:
+            InvalidInputError: if one is of another line, or cannot be compared as it is said.
+        """
+        with read(self._context.engine) as connection:
+            check_parents(connection, model, dim, parents)
 
     def get(self, ref: str | VersionRef | AliasRef) -> ModelVersion:
         """Return the version behind ``products@3``, ``products:champion`` or a parsed reference."""

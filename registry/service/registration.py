@@ -164,15 +164,32 @@ def _insert_version(
     return version
 
 
+def check_parents(connection: Connection, model: str, dim: int, parents: Sequence[Parent]) -> None:
+    """Refuse parents that a new version of so many dimensions cannot have.
+
+    Raises:
+        InvalidInputError: if one is of another line, or cannot be compared as it is said.
+    """
+    for parent in parents:
+        if parent.ref.model != model:
+            raise InvalidInputError(f"{parent.ref} is not of the line {model!r}")
+        known = versions.get_version(connection, parent.ref).dim
+        if parent.contract is not None and parent.contract.dims > min(dim, known):
+            raise InvalidInputError(
+                f"the first {parent.contract.dims} dimensions cannot be compared: the new version "
+                f"has {dim} and {parent.ref} has {known}; nothing was registered",
+                hint=f"compare at most {min(dim, known)}: --dims {min(dim, known)}",
+            )
+
+
 def _insert_parents(
     context: Context, connection: Connection, version: ModelVersion, parents: Sequence[Parent]
 ) -> None:
     """Record lineage and contracts: what is said of a parent goes before what is inherited."""
+    check_parents(connection, version.ref.model, version.dim, parents)
     said: dict[VersionRef, Contract] = {}
     implied: dict[VersionRef, Contract] = {}
     for parent in parents:
-        if parent.ref.model != version.ref.model:
-            raise InvalidInputError(f"{parent.ref} is not of the line {version.ref.model!r}")
         versions.insert_edge(connection, LineageEdge(version.ref, parent.ref, parent.relation))
         if parent.contract is not None:
             said[parent.ref] = parent.contract

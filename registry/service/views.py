@@ -70,7 +70,7 @@ class Views:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._views: dict[str, tuple[GalleryView, int | None]] = {}
+        self._views: dict[str, tuple[GalleryView, tuple[int, int] | None]] = {}
         self._readers: dict[tuple[str, int], tuple[Segment, SegmentReader]] = {}
         self._lock = Lock()
 

@@ -44,7 +44,11 @@ def test_a_day_counts_whole(shop: Run) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [(("--as-of", "yesterday"), "no ISO 8601 date"), (("shoop",), "did you mean 'shop'?")],
+    [
+        (("--as-of", "yesterday"), "no ISO 8601 date"),
+        (("shoop",), "did you mean 'shop'?"),
+        (("nope",), "hint: known: shop"),
+    ],
 )
 def test_wrong_use_is_explained(shop: Run, arguments: tuple[str, ...], words: str) -> None:
     found = shop("audit", *arguments)

@@ -48,14 +48,19 @@ def test_what_a_demo_left_is_replaced_on_request_only(cli: Run, left: Path) -> N
     assert snapshot(left) == before
 
 
-def test_what_the_user_added_is_not_removed(cli: Run, left: Path) -> None:
+def test_what_the_user_added_is_not_removed(
+    cli: Run, left: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("torch")
+    monkeypatch.setattr("cli.demo.story.tell", lambda _shell: {})
     (left / "notes.txt").write_text("mine")
-    before = snapshot(left)
-    found = cli(*DEMO, "--again").data
-    assert found["exit_code"] == 5
-    assert "demo/notes.txt was not made by the demo" in found["error"]["message"]
-    assert snapshot(left) == before
+    (left / ".DS_Store").touch()
+    (left / "own").mkdir()
+    (left / "own" / "v1.toml").touch()
+    found = cli(*DEMO[:-1], "--again")
+    assert (found.code, found.err) == (0, "left in demo: .DS_Store, notes.txt, own\n")
+    assert {path.name for path in left.iterdir()} == {MARKER, ".DS_Store", "notes.txt", "own"}
+    assert (left / "own" / "v1.toml").exists()
 
 
 def test_every_command_is_kept_with_its_code_and_time(cli: Run) -> None:

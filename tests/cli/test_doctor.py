@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from tests.cli.worlds import Run, snapshot
+from tests.cli.worlds import CERTIFY, Run, snapshot
 from tests.registry.service.builders import artifact
 
 
@@ -88,3 +88,23 @@ def test_canaries_that_do_not_sing_fail(shop: Run, tmp_path: Path) -> None:
     assert by_name["model docs@1"]["found"].startswith("ok: canaries reproduce within ")
     assert "canaries deviate" in by_name["model docs@2"]["found"]
     assert found["n_failed"] == 1
+
+
+def test_every_bad_certificate_is_named(upgraded: Run, tmp_path: Path) -> None:
+    assert upgraded(*CERTIFY).code == 0
+    paths = sorted((tmp_path / ".samespace" / "certificates").rglob("*.parquet"))
+    assert len(paths) == 2
+    paths[0].unlink()
+    paths[1].write_bytes(b"x")
+    found = upgraded("doctor", "--json").data
+    (failed,) = [check for check in found["checks"] if not check["ok"]]
+    assert failed["check"] == "certificates of shop"
+    assert f"{paths[0]} is missing" in failed["found"]
+    assert f"{paths[1]} is not the file that was recorded" in failed["found"]
+
+
+def test_a_corrupt_database_comes_with_a_hint(shop: Run, tmp_path: Path) -> None:
+    (tmp_path / ".samespace" / "samespace.db").write_bytes(b"no database" * 100)
+    found = shop("doctor")
+    assert "file is not a database" in found.error
+    assert "hint: restore it from a backup" in found.error

@@ -41,11 +41,20 @@ def test_one_search_spans_both_versions(upgraded: Run, tmp_path: Path) -> None:
     assert len(hits) == 2 * N_ITEMS
 
 
+def test_queries_without_direction_come_with_their_file(shop: Run, tmp_path: Path) -> None:
+    queries = np.load(tmp_path / "queries_old.npy")
+    queries[4] = 0
+    np.save(tmp_path / "zero.npy", queries)
+    found = shop("gallery", "search", "shop", "--vectors", "zero.npy", "--version", "products@1")
+    words = f"error: zero.npy: 1 of {N_QUERIES} vectors are all zero, first in row 4"
+    assert found.error.startswith(words)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (("-k", str(N_ITEMS + 1)), f"k is {N_ITEMS + 1} but only {N_ITEMS} items can be found"),
-        (("-k", "0"), "k must be at least 1"),
+        (("-k", "0"), "k must be at least 1 but is 0\nhint: ask for 1 hit or more"),
         (("--first", "0"), "--first"),
         (("--version", "products@2"), "but their version has 96"),
     ],

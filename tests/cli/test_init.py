@@ -76,3 +76,21 @@ def test_a_dry_run_refuses_what_init_would(cli: Run, tmp_path: Path) -> None:
             assert found.code == code, arguments
             assert words in found.error
             assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize("url", ["sqlite:///:memory:", "sqlite://", "sqlite:///file:x.db?uri=true"])
+@pytest.mark.parametrize("command", ["init", "status"])
+def test_a_registry_is_kept_in_a_file(cli: Run, tmp_path: Path, url: str, command: str) -> None:
+    for more in ((), ("--storage", "files")):
+        found = cli(command, "--registry", url, *more)
+        assert found.code == 2
+        assert "error: a registry is kept in a file, not in" in found.error
+        assert "hint: as in sqlite:///dir/samespace.db" in found.error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_database_is_refused_by_name_before_its_storage_is(cli: Run) -> None:
+    found = cli("init", "--registry", "mysql://host/x")
+    assert found.code == 2
+    assert "SQLite or PostgreSQL, not in 'mysql'" in found.error
+    assert "--storage" not in found.error

@@ -66,6 +66,24 @@ def test_what_cannot_be_registered_is_refused(
     assert snapshot(tmp_path) == before
 
 
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+@pytest.mark.parametrize("how", ["vectors", "artifact"])
+def test_more_dimensions_than_there_are_cannot_be_compared(
+    shop: Run, tmp_path: Path, dry: tuple[str, ...], how: str
+) -> None:
+    artifact(tmp_path / "run")
+    before = snapshot(tmp_path)
+    maker = ("--dim", "8", "--provider", "a", "--made-by", "b")
+    given = maker if how == "vectors" else ("--artifact", "run")
+    arguments = ("model", "register", "products", *given, "--compatible-with", "products@1")
+    found = shop(*arguments, "--dims", "64", *dry)
+    assert found.code == 2
+    assert "the new version has 8 and products@1 has 64; nothing was registered" in found.error
+    assert "hint: compare at most 8: --dims 8" in found.error
+    assert "products@3" not in found.error
+    assert snapshot(tmp_path) == before
+
+
 def test_a_truncated_weights_file_is_refused(empty: Run, tmp_path: Path) -> None:
     weights = artifact(tmp_path / "run") / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-20])

@@ -271,11 +271,79 @@ def test_an_empty_line_is_no_id(tmp_path: Path, text: str, line: int) -> None:
 
 
 def test_lines_end_where_the_system_ends_them(tmp_path: Path) -> None:
-    for text in (b"a\r\nb\x0c\r\n", b"a\nb\x0c\n", b"a\nb\x0c"):
+    for text in (b"a\r\nb\x0cc\r\n", b"a\nb\x0cc\n", b"a\nb\x0cc"):
         (tmp_path / "i.txt").write_bytes(text)
-        assert read_ids(tmp_path / "i.txt").tolist() == ["a", "b\x0c"]
+        assert read_ids(tmp_path / "i.txt").tolist() == ["a", "b\x0cc"]
     (tmp_path / "i.txt").write_bytes(b"")
     assert read_ids(tmp_path / "i.txt").tolist() == []
+
+
+@pytest.mark.parametrize(("text", "line"), [("a \nb\n", 1), ("a\n\tb\n", 2), ("a\nb\x0c", 2)])
+def test_spaces_around_an_id_are_refused(tmp_path: Path, text: str, line: int) -> None:
+    (tmp_path / "i.txt").write_text(text)
+    with pytest.raises(InvalidInputError, match=f"line {line} begins or ends with a space"):
+        read_ids(tmp_path / "i.txt")
+
+
+@pytest.mark.parametrize("name", ["i.txt", "i.csv"])
+def test_a_byte_order_mark_is_no_part_of_an_id(tmp_path: Path, name: str) -> None:
+    text = "id\na\n" if name == "i.csv" else "a\n"
+    (tmp_path / name).write_text(text, "utf-8-sig")
+    assert read_ids(tmp_path / name).tolist() == ["a"]
+
+
+def test_numbers_in_csv_are_strings_where_strings_are_wanted(tmp_path: Path) -> None:
+    (tmp_path / "i.csv").write_text("id\n7\n-3\n")
+    assert read_ids(tmp_path / "i.csv", as_text=True).tolist() == ["7", "-3"]
+    write(tmp_path / "i.npy", np.array([7, -3]))
+    assert read_ids(tmp_path / "i.npy", as_text=True).tolist() == [7, -3], "it has a type"
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".arrow"])
+def test_a_column_that_is_there_twice_is_refused(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"i{suffix}"
+    if suffix == ".csv":
+        path.write_text("id,id\na,b\n")
+    else:
+        write(path, pa.table([pa.array(["a"]), pa.array(["b"])], names=["id", "id"]))
+    with pytest.raises(InvalidInputError, match="more than one column 'id'") as caught:
+        read_ids(path)
+    assert caught.value.hint == "keep one of them"
+
+
+def test_a_misspelt_column_is_not_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "l.csv").write_text("ID,label\na,1\n")
+    write(tmp_path / "v.parquet", pa.table({"vector": VECTORS.tolist(), "Id ": list("abcd")}))
+    for name, reads in (("l.csv", (read_ids, read_labels)), ("v.parquet", (read_vectors,))):
+        for read in reads:
+            with pytest.raises(InvalidInputError, match="has no column 'id'; it has") as caught:
+                read(tmp_path / name)
+            assert str(caught.value.hint).lower().startswith("name the column 'id', not 'id")
+
+
+@pytest.mark.parametrize("text", ["label\na\n\nb\n", "label\na\n\n", "label,note\na,1\n\nb,2\n"])
+def test_a_blank_line_of_csv_keeps_its_place_and_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "l.csv").write_text(text)
+    with pytest.raises(InvalidInputError, match="1 empty places, first in row 1"):
+        read_labels(tmp_path / "l.csv")
+
+
+def test_the_names_of_folders_are_no_columns(tmp_path: Path) -> None:
+    (tmp_path / "id=3").mkdir()
+    made = pa.table({"vector": pa.array(VECTORS.tolist(), pa.list_(pa.float32()))})
+    assert read_vectors(write(tmp_path / "id=3" / "v.parquet", made)).ids is None
+
+
+@pytest.mark.parametrize(
+    ("n_bytes", "words"),
+    [(0, "it is empty"), (100, "shorter than its header says"), (150, "shorter than its header")],
+)
+def test_how_a_numpy_file_is_cut_is_said(tmp_path: Path, n_bytes: int, words: str) -> None:
+    path = write(tmp_path / "v.npy", np.zeros((9, 3), np.float32))
+    path.write_bytes(path.read_bytes()[:n_bytes])
+    with pytest.raises(CorruptFileError, match=words) as caught:
+        read_vectors(path)
+    assert "again" in str(caught.value.hint)
 
 
 def test_an_empty_id_in_csv_is_refused(tmp_path: Path) -> None:

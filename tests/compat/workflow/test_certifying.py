@@ -14,7 +14,7 @@ import pytest
 
 from compat.certification import PairedScores, find
 from compat.probes import Labels, Probe
-from compat.workflow import pairs
+from compat.workflow import certifying, pairs
 from compat.workflow.certifying import certify
 from registry import Embeddings, PromotionOptions, Registry, VersionRef
 from registry.domain.certificates import Certificate, Control, Criterion, Verdict
@@ -532,3 +532,34 @@ def test_paired_scores_keep_every_query(world: World) -> None:
         patch.setattr(pairs, "find", watch)
         only(world, probe, dry_run=True)
     assert all(len(s.candidate.metric("mAP")) == N_QUERIES for s in seen)
+
+
+def test_items_that_come_while_it_is_measured_were_not_measured(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry, write = world.registry, certifying.write_evidence  # type: ignore[attr-defined]  # what it imports is replaced
+
+    def meanwhile(*given: Any) -> tuple[bytes, str]:
+        registry.galleries.delete("shop", np.arange(60))
+        items = world.old(world.item_classes[:60])
+        registry.add("shop", Embeddings(np.arange(60) + 9000, items, world.v1))
+        return write(*given)
+
+    monkeypatch.setattr(certifying, "write_evidence", meanwhile)
+    made = only(world, world.probe())
+    assert (made.n_gallery_items, made.n_gallery_rows) == (N_ITEMS, N_ITEMS)
+    (state,) = registry.certificates.of_gallery("shop")
+    assert state.staleness == f"60 items came that were not among the {N_ITEMS} measured ones"
+
+
+def test_a_way_back_that_is_certified_after_a_rollback_counts(world: World) -> None:
+    registry = world.registry
+    certify(registry, "shop", world.v2.ref, world.probe(), POLICY)
+    registry.promote("shop", world.v2.ref)
+    new = Embeddings(np.arange(50) + 5000, world.new(world.item_classes)[:50], world.v2)
+    registry.add("shop", new)
+    registry.rollback("shop", accept_loss=True)
+    registry.galleries.delete("shop", new.ids[:20])
+    certify(registry, "shop", world.v2.ref, world.probe(again=True), POLICY)
+    registry.promote("shop", world.v2.ref)
+    assert registry.rollback("shop").lost == {}

@@ -113,8 +113,8 @@ def test_an_approximate_index_that_was_built_afterwards_makes_it_stale() -> None
         (gallery(100), None),
         (gallery(100, n_deleted=10), None),  # ten deleted, ten others in their place
         (gallery(100, n_deleted=11), "11 items came"),
-        (gallery(91, n_deleted=9), None),
-        (gallery(90, n_deleted=10), "only 90 items are left"),
+        (gallery(90, n_deleted=10), None),
+        (gallery(89, n_deleted=11), "only 89 items are left"),
         (gallery(0, n_deleted=100), "only 0 items are left"),
     ],
 )

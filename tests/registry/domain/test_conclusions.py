@@ -116,6 +116,14 @@ def _one_group_less(made: Certificate) -> Certificate:
     return replace(made, findings=(*made.findings, other))
 
 
+def _forgotten_group(made: Certificate) -> Certificate:
+    return replace(made, matrix={"a -> a": {"all": {}, "seen": {}, "unseen": {}}})
+
+
+def _superiority_with_a_margin(made: Certificate) -> Certificate:
+    return replace(made, findings=(replace(made.findings[0], margin=0.1), *made.findings[1:]))
+
+
 def _wider_margin(made: Certificate) -> Certificate:
     return replace(made, findings=(made.findings[0], replace(made.findings[1], margin=0.5)))
 
@@ -135,6 +143,9 @@ def _bounds_that_say_otherwise(made: Certificate) -> Certificate:
         (_forgotten_requirement, "requirements of its policy"),
         (_one_group_less, "requirements of its policy"),
         (_wider_margin, "requirements of its policy"),
+        (_forgotten_group, "requirements of its policy"),
+        (_superiority_with_a_margin, "superiority has no margin"),
+        (lambda made: replace(made, policy={"requirements": []}), "at least one requirement"),
         (_bounds_that_say_otherwise, "bounds of mAP in 'all'"),
     ],
 )

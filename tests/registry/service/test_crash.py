@@ -48,7 +48,7 @@ def check_whole(registry: Registry) -> set[int]:
     registry.galleries.verify_files("shop")
     before = found_ids(registry, "shop", registry.galleries.state("shop").query_version)
     litter = registry.galleries.litter(older_than_hours=-0.01)
-    registry.galleries.prune(litter)
+    assert registry.galleries.prune(litter, older_than_hours=-0.01) == litter
     assert registry.galleries.litter(older_than_hours=-0.01) == ()
     registry.galleries.verify_files("shop")
     version = registry.galleries.state("shop").query_version

@@ -1,5 +1,7 @@
 import os
+import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
@@ -22,9 +24,9 @@ from registry.errors import (
     NotFoundError,
     SegmentStateError,
     SpaceMismatchError,
-    StorageError,
 )
 from registry.galleries import storage
+from registry.galleries.litter import remove_unnamed
 from registry.service import additions, sealing
 from registry.service.registration import keep_artifact
 from tests.conftest import declared
@@ -686,13 +688,13 @@ def test_litter_is_found_and_pruned_and_nothing_else(
         assert now.galleries.litter() == (), "young files may be about to be named"
         found = now.galleries.litter(older_than_hours=-0.01)
         assert len(found) == 3
-        now.galleries.prune([*found, *(f"galleries/{name}" for name in named)])
+        assert now.galleries.prune(found) == (), "young files may be about to be named"
+        given = [*found, *(f"galleries/{name}" for name in named), "samespace.db", "galleries"]
+        removed = now.galleries.prune([*given, "../outside"], older_than_hours=-0.01)
+        assert removed == found
         assert now.galleries.litter(older_than_hours=-0.01) == ()
     assert files_of(registry) == named, "what a row names is never pruned"
-    with pytest.raises(InvalidInputError):
-        registry.galleries.prune(["../outside"])
-    with pytest.raises(StorageError):
-        registry.galleries.prune(["galleries"])
+    assert (registry.storage / "galleries").is_dir()
 
 
 @on_sqlite
@@ -704,12 +706,87 @@ def test_folders_of_named_models_are_never_pruned(site: Site, tmp_path: Path) ->
         assert found == ("models/m/.left",)
         assert version.artifact_path is not None
         inside = f"{version.artifact_path}/model.json"
-        now.galleries.prune([*found, version.artifact_path, f"{version.artifact_path}/", inside])
+        given = [*found, version.artifact_path, f"{version.artifact_path}/", inside]
+        given += ["models", "models/m", "models/m/", "samespace.db", "../home"]
+        assert now.galleries.prune(given, older_than_hours=-0.01) == found
         assert not left.exists()
-        for whole in ("models", "models/m", "models/m/"):
-            with pytest.raises(StorageError):
-                now.galleries.prune([whole])
+        assert (now.storage / "samespace.db").is_file()
         assert now.models.artifact_directory(version).is_dir()
+
+
+@on_sqlite
+@pytest.mark.parametrize("look", [1, 2, 3])
+def test_what_is_registered_while_it_is_pruned_stays(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, look: int
+) -> None:
+    """Its folder is named between two looks at the database, the last one after it was moved."""
+    with site.open() as now, site.open() as other:
+        made = artifact(tmp_path / "made")
+        left = now.storage / keep_artifact(now._context, "m", made, digest_artifact(made))
+        found = now.galleries.litter(older_than_hours=-0.01)
+        assert found == (left.relative_to(now.storage).as_posix(),)
+        names, looks = now.galleries._named, []
+
+        def named() -> frozenset[str]:
+            looks.append(left.exists())
+            if len(looks) == look:
+                other.register("m", made)
+            return names()
+
+        monkeypatch.setattr(now.galleries, "_named", named)
+        removed = now.galleries.prune(found, older_than_hours=-0.01)
+        assert looks == [True, True, False][:look]
+        assert removed == ()
+        version = other.models.get("m@1")
+        assert other.models.artifact_directory(version) == left
+        assert [path.name for path in left.parent.iterdir()] == [left.name]
+
+
+@on_sqlite
+@pytest.mark.parametrize("harm", ["named", "young", "interrupted"])
+def test_what_was_set_aside_too_early_comes_back(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, harm: str
+) -> None:
+    with site.open() as now:
+        made = artifact(tmp_path / "made")
+        left = now.storage / keep_artifact(now._context, "m", made, digest_artifact(made))
+        (relative,) = found = now.galleries.litter(older_than_hours=-0.01)
+        before = time.time() + 36
+
+        def named() -> frozenset[str]:
+            if left.exists():
+                return frozenset()
+            (_aside,) = left.parent.iterdir()
+            if harm == "interrupted":
+                raise KeyboardInterrupt
+            return frozenset(found if harm == "named" else ())
+
+        rename = Path.rename
+
+        def slow(path: Path, target: Path) -> Path:
+            if harm == "young" and path == left:
+                os.utime(path, (before + 9, before + 9))
+            return rename(path, target)
+
+        monkeypatch.setattr(Path, "rename", slow)
+        with pytest.raises(KeyboardInterrupt) if harm == "interrupted" else nullcontext():
+            assert not remove_unnamed(now.storage, relative, named, modified_before=before)
+        assert digest_artifact(left) == digest_artifact(made)
+        assert [path.name for path in left.parent.iterdir()] == [left.name]
+
+
+@on_sqlite
+def test_a_link_is_removed_and_not_what_it_leads_to(
+    site: Site, registry: Registry, shop: str
+) -> None:
+    folder = registry.storage / "galleries" / shop / "parts"
+    (part,) = folder.iterdir()
+    (folder / "link.arrow").symlink_to(part)
+    with site.open() as now:
+        found = now.galleries.litter(older_than_hours=-0.01)
+        assert now.galleries.prune(found, older_than_hours=-0.01) == found
+        assert list(folder.iterdir()) == [part]
+        assert now.galleries.verify_files(shop) == 1
 
 
 @on_sqlite

@@ -340,7 +340,7 @@ def test_two_parents_of_one_chain_may_both_be_named(registry: Registry, v1: Mode
 @pytest.mark.parametrize(
     ("contract", "says"),
     [
-        (Contract(PREFIX, 9), "compares 9 dimensions"),
+        (Contract(PREFIX, 9), "first 9 dimensions cannot be compared"),
         (Contract(ContractKind.SAME_SPACE, 8), "one space has one dimension"),
     ],
 )

@@ -271,7 +271,7 @@ def test_an_interrupt_at_the_commit_never_removes_a_file_that_a_row_names(  # no
         assert len(other.certificates.of_gallery(shop)) == (when == "after" and step == "certify")
         litter = other.galleries.litter(older_than_hours=-0.01)
         assert len(litter) == (when == "before"), "nobody can be sure: it is left for prune"
-        other.galleries.prune(litter)
+        assert other.galleries.prune(litter, older_than_hours=-0.01) == litter
         other.galleries.verify_files(shop)
 
 

@@ -73,7 +73,7 @@ class Model:
         verdict, measured, rows = self.verdicts.get((query, held), (None, 0, 0))
         n = self.count(held)
         n_new = self.rows[held] - rows
-        is_same = not rows or (n_new <= (1.1 - 1) * measured and measured <= 1.1 * n)
+        is_same = not rows or (n_new <= (1.1 - 1) * measured and n >= (2 - 1.1) * measured)
         return verdict is Verdict.COMPATIBLE and n <= 1.1 * measured and is_same
 
     def visible(self) -> set[int]:

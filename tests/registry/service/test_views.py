@@ -4,15 +4,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import text
 
 from registry import ModelVersion, PromotionOptions, Registry
 from registry.db import events, galleries
 from registry.db.session import read, write
 from registry.domain.events import gallery_stream, model_stream
+from registry.errors import SamespaceError
 from registry.galleries import segments, storage
 from registry.service.views import read_state
 from tests.conftest import declared
-from tests.registry.service.builders import Site, asked, certify, embedded, found_ids
+from tests.registry.service.builders import Site, asked, certify, embedded, found_ids, on_sqlite
 
 
 @pytest.fixture
@@ -140,3 +142,27 @@ def test_nobody_promotes_while_somebody_adds(
     assert not isinstance(outcome[0], Exception)
     registry.add("shop", embedded(unrelated, [1]))
     assert found_ids(registry, "shop", unrelated) == {1}
+
+
+@on_sqlite
+def test_counts_of_commits_of_two_connections_are_never_mixed_up(
+    registry: Registry, shop: str, v1: ModelVersion, site: Site
+) -> None:
+    """SQLite's counter is each connection's own: after a reconnect it may show an old number."""
+    registry.galleries.create("window", v1.ref)
+    registry.add("window", embedded(v1, [1]))
+    watch, engine = registry._context.watch, registry._context.engine
+    for _ in range(2):
+        found_ids(registry, shop, v1), found_ids(registry, "window", v1)
+    pooled = [engine.connect() for _ in range(2)]
+    for connection in pooled:
+        connection.execute(text("SELECT count(*) FROM events")).all()
+        connection.rollback()
+    for connection in reversed(pooled):
+        connection.close()
+    with site.open() as other:
+        other.add(shop, embedded(v1, [900]))
+    with pytest.raises(SamespaceError):
+        watch.ask(text("SELECT nonsense"), {})
+    found_ids(registry, "window", v1)  # it opens another connection
+    assert 900 in found_ids(registry, shop, v1)
