@@ -197,8 +197,12 @@ def fill_disk(folder: str) -> None:
     print(refusals[-1])  # noqa: T201 -- the test reads it
     mount("remount,rw")
     with Registry.open(folder) as registry:
-        _expect(registry, items, version)
+        # a disk may fill at the very COMMIT, and then the file stays: see `write_naming`
+        left = registry.galleries.litter(older_than_hours=-0.01)
+        assert len(left) <= len(refusals)
+        registry.galleries.prune(left, older_than_hours=-0.01)
         assert registry.galleries.litter(older_than_hours=-0.01) == ()
+        _expect(registry, items, version)
 
 
 def _expect(registry: Registry, items: set[int], version: Any) -> None:
