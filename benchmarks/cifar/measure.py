@@ -1,0 +1,55 @@
+"""The three cells of an upgrade, on classes that were trained and on an open set."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchmarks.cifar.data import Images
+from compat.adapters import logit_features
+from compat.classifiers import Classifier
+from compat.embedding import embed_array
+from compat.encoders import Encoder
+from compat.evaluation import Relevance, score_rankings
+from registry.arrays import Float32Array
+
+Cell = dict[str, float]
+METRICS = {"top1": "hit@1", "top5": "hit@5", "mAP": "mAP"}
+
+
+def embed(encoder: Encoder, images: Images) -> Float32Array:
+    """Return unit vectors of all images."""
+    return _units(embed_array(encoder, images.pixels, device="auto"))
+
+
+def cell(queries: Float32Array, gallery: Float32Array, images: Images) -> Cell:
+    """Rank the gallery for every query, itself left out, in the dimensions that both have."""
+    dims = min(queries.shape[1], gallery.shape[1])
+    labels = images.labels.numpy()
+    found = score_rankings(
+        _units(queries[:, :dims]),
+        _units(gallery[:, :dims]),
+        Relevance.from_labels(labels, labels),
+        ks=(1, 5),
+        excluded=np.arange(len(labels)),
+    )
+    return {name: 100 * float(found.metric(metric).mean()) for name, metric in METRICS.items()}
+
+
+def class_vectors(vectors: Float32Array, classifier: Classifier, *, n_shared: int) -> Float32Array:
+    """Return hyperspherical simplex features: what a model's classifier says of each item."""
+    logits = vectors @ classifier.weights.numpy().T + classifier.biases.numpy()
+    return logit_features(logits, n_shared=n_shared)
+
+
+def upgrade(old: Float32Array, new: Float32Array, images: Images) -> dict[str, Cell]:
+    """Return old -> old, new -> old and new -> new."""
+    return {
+        "old -> old": cell(old, old, images),
+        "new -> old": cell(new, old, images),
+        "new -> new": cell(new, new, images),
+    }
+
+
+def _units(vectors: Float32Array) -> Float32Array:
+    units: Float32Array = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.ascontiguousarray(units, dtype=np.float32)

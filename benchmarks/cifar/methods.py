@@ -1,0 +1,215 @@
+"""What is compared, at which size, and how one model of a method is trained."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.cifar.data import Images, standardisation
+from compat.augmentation import Augmentation
+from compat.backbones.catalog import build_backbone
+from compat.classifiers import Classifier, read_classifier, write_classifier
+from compat.deployment import with_head
+from compat.embedding import embed_array
+from compat.encoder_files import load_encoder, save_encoder
+from compat.encoders import Encoder
+from compat.objectives import Setting, build_objective
+from compat.preprocessing import Preprocessing
+from compat.seeds import derive_seed, seeded
+from compat.training import train
+from compat.training_options import TrainingOptions
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large an experiment is.
+
+    Attributes:
+        backbone: name in the catalog.
+        options: of the backbone, less the dimension.
+        old_dim: dimensions of the old model.
+        new_dim: dimensions of a new one that grows.
+        per_class: training images a class, 0 for all.
+        training: how every model is trained.
+    """
+
+    backbone: str
+    options: dict[str, int]
+    old_dim: int
+    new_dim: int
+    per_class: int
+    training: TrainingOptions
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to train the new model.
+
+    Attributes:
+        name: how tables call it.
+        objective: name in the catalog.
+        options: of the objective.
+        grows: whether vectors get the new dimension, rather than the old one.
+        is_simplex: whether the old model has to be trained with the same simplex.
+        starts_from_old: whether it is fine-tuned from the old model.
+        needs_twin: whether it learns from the independent new model too.
+    """
+
+    name: str
+    objective: str
+    options: dict[str, object] = field(default_factory=dict)
+    grows: bool = True
+    is_simplex: bool = False
+    starts_from_old: bool = False
+    needs_twin: bool = False
+
+
+# Cosines times 16 for every classifier: with the papers' plain cosines or affine logits of unit
+# vectors nothing trains in so few epochs. The weights are the papers'; Adam takes no notice of
+# their sum.
+_NEW: dict[str, object] = {"cosine": True, "new_scale": 16.0}
+METHODS = (
+    Method("independent", "independent", {"cosine": True, "scale": 16.0}),
+    Method("bct", "bct", {**_NEW, "old_scale": 16.0}),
+    Method("bt2", "bt2", {**_NEW, "old_scale": 16.0}, needs_twin=True),
+    Method("oca", "oca", {**_NEW, "compatible_scale": 16.0}),
+    Method(
+        "oca, no orthogonal layer", "oca", {**_NEW, "compatible_scale": 16.0, "orthogonal": False}
+    ),
+    Method("memory-contrast", "memory-contrast"),
+    Method("cores", "cores", grows=False, is_simplex=True),
+    Method("d-simplex-hoc", "dsimplex-hoc", grows=False, is_simplex=True, starts_from_old=True),
+)
+SIZES = {
+    "small": Size(
+        "small_convnet",
+        {"width": 24, "in_channels": 3, "image_size": 32},
+        old_dim=64,
+        new_dim=96,
+        per_class=100,
+        training=TrainingOptions(
+            epochs=12,
+            batch_size=128,
+            optimizer="adamw",
+            learning_rate=2e-3,
+            weight_decay=0.01,
+            augmentation=Augmentation(flip=True, shift=0.1, padding="border"),
+        ),
+    ),
+    "full": Size(
+        "resnet32",
+        {"depth": 18},
+        old_dim=128,
+        new_dim=160,
+        per_class=0,
+        training=TrainingOptions(
+            epochs=100,
+            batch_size=256,
+            optimizer="adamw",
+            learning_rate=2e-3,
+            weight_decay=0.05,
+            amp="bf16",
+            augmentation=Augmentation(flip=True, shift=0.125),
+        ),
+    ),
+}
+N_SLOTS = 100
+
+
+@dataclass(frozen=True)
+class Run:
+    """All models of one seed.
+
+    Attributes:
+        size: how large they are.
+        seed: of everything random.
+        folder: where finished models are kept.
+    """
+
+    size: Size
+    seed: int
+    folder: Path
+
+    def path(self, name: str) -> Path:
+        """Return the folder of a model."""
+        return self.folder / f"{self.seed}-{name}"
+
+    def classifier(self, name: str) -> Classifier:
+        """Return the classifier that a model was trained with."""
+        found = read_classifier(self.path(name))
+        if found is None:
+            raise RuntimeError(f"{self.path(name)} keeps no classifier")
+        return found
+
+
+def train_model(
+    method: Method, run: Run, name: str, data: Images, dim: int, old: Encoder | None
+) -> Encoder:
+    """Return a method's model, trained, or as it was kept by an earlier run.
+
+    Args:
+        method: how it is trained.
+        run: the run that it belongs to.
+        name: under which the run keeps it. The twin's is "independent".
+        data: what it is trained on.
+        dim: of its vectors, or of its backbone's features if the method puts a head behind.
+        old: the model that it shall be compatible with, or None.
+    """
+    kept = run.path(name)
+    if kept.is_dir():
+        return load_encoder(kept).eval()
+    twin = load_encoder(run.path("independent")) if method.needs_twin else None
+    encoder = new_encoder(method, run, dim, old)
+    setting = Setting(
+        dim=encoder.dim,
+        n_classes=int(data.labels.max()) + 1,
+        labels=data.labels,
+        old_features=_features(old, data),
+        twin_features=_features(twin, data),
+    )
+    with seeded(derive_seed(run.seed, 3)):
+        objective = build_objective(method.objective, method.options, setting)
+    options = replace(run.size.training, seed=run.seed)
+    for _ in train(
+        encoder, objective, data.as_training_data(), options, old_encoder=old, twin_encoder=twin
+    ):
+        pass
+    deployed = with_head(encoder.cpu(), objective.head.cpu(), objective=method.objective).eval()
+    partial = kept.with_name(kept.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    save_encoder(deployed, partial)
+    classes = tuple(range(setting.n_classes))
+    classifier = Classifier.from_objective(objective, classes, normalised=True)
+    if classifier is not None:
+        write_classifier(partial, classifier)
+    partial.rename(kept)
+    return deployed
+
+
+def new_encoder(method: Method, run: Run, dim: int, old: Encoder | None) -> Encoder:
+    """Return the encoder that a method trains, with its first weights."""
+    size = run.size
+    options = {**size.options, "dim": dim}
+    with seeded(derive_seed(run.seed, 2, 0 if old is None else 1)):
+        backbone: nn.Module = build_backbone(size.backbone, options)
+    if method.starts_from_old and old is not None:
+        backbone.load_state_dict(old.backbone.state_dict())
+    mean, std = standardisation()
+    return Encoder(
+        backbone,
+        dim=dim,
+        preprocessing=Preprocessing(1 / 255, mean, std),
+        normalised=True,
+        backbone_name=size.backbone,
+        backbone_options=options,
+    )
+
+
+def _features(encoder: Encoder | None, data: Images) -> Tensor | None:
+    if encoder is None:
+        return None
+    return torch.from_numpy(embed_array(encoder, data.pixels, device="auto"))

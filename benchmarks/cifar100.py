@@ -1,0 +1,152 @@
+"""All objectives side by side on CIFAR-100: an old model of 50 classes, new ones of 100.
+
+Old and new galleries hold the test images of all 100 classes (half of them the old model has never
+seen), and, as the open set, the test images of CIFAR-10, whose classes nobody was trained on. Each
+image is a query and leaves itself out. Finished models and results are kept, so that the command
+may be interrupted and called again.
+
+Usage: python -m benchmarks.cifar100 --data ../shared/data/images [--size small] [--seeds 0 1 2]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.cifar.data import N_OLD, Images, read
+from benchmarks.cifar.measure import Cell, cell, class_vectors, embed, upgrade
+from benchmarks.cifar.methods import METHODS, N_SLOTS, SIZES, Method, Run, train_model
+from benchmarks.cifar.plot import draw
+from benchmarks.cifar.table import line, markdown, summarise
+from benchmarks.measuring import report
+from compat.adapters import fit_procrustes, map_queries
+from compat.encoders import Encoder
+
+BY_NAME = {method.name: method for method in METHODS}
+PROCRUSTES, LOGITS = BASELINES = ("independent + Procrustes", "logit features")
+Result = dict[str, dict[str, Cell]]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One seed: what its models are trained on, and what they are measured on.
+
+    Attributes:
+        run: the seed's models.
+        training: images of all classes.
+        tests: images that are gallery and queries at once, by name.
+    """
+
+    run: Run
+    training: Images
+    tests: dict[str, Images]
+
+    def old(self, *, is_simplex: bool) -> Encoder:
+        """Return the old model: of half of the classes, trained plainly or with the simplex."""
+        maker = BY_NAME["cores" if is_simplex else "independent"]
+        dim = N_SLOTS - 1 if is_simplex else self.run.size.old_dim
+        data = self.training.first_classes(N_OLD)
+        return train_model(maker, self.run, f"old-{maker.name}", data, dim, None)
+
+    def new(self, method: Method) -> Encoder:
+        """Return a method's new model."""
+        old = self.old(is_simplex=method.is_simplex)
+        dim = self.run.size.new_dim if method.grows else N_SLOTS - 1
+        if method.needs_twin:
+            self.new(BY_NAME["independent"])
+            dim = self.run.size.new_dim + old.dim  # of the backbone; the head makes the vectors
+        learns = method.name not in ("independent", "cores")
+        given = old if learns else None
+        return train_model(method, self.run, method.name, self.training, dim, given)
+
+    def measured(self, method: Method) -> Result:
+        """Return the cells of a method's upgrade."""
+        old, new = self.old(is_simplex=method.is_simplex), self.new(method)
+        return {
+            name: upgrade(embed(old, images), embed(new, images), images)
+            for name, images in self.tests.items()
+        }
+
+    def procrustes(self) -> Result:
+        """Return what a rotation of the independent model's queries gives."""
+        old, new = self.old(is_simplex=False), self.new(BY_NAME["independent"])
+        turn = fit_procrustes(embed(new, self.training), embed(old, self.training))
+        found: Result = {}
+        for name, images in self.tests.items():
+            held, asked = embed(old, images), embed(new, images)
+            found[name] = upgrade(held, asked, images)
+            found[name]["new -> old"] = cell(map_queries(asked, turn), held, images)
+        return found
+
+    def logits(self) -> Result:
+        """Return what vectors made of both models' logits of the old classes give."""
+        old, new = self.old(is_simplex=False), self.new(BY_NAME["independent"])
+        of_old = self.run.classifier("old-independent")
+        of_new = self.run.classifier("independent")
+        return {
+            name: upgrade(
+                class_vectors(embed(old, images), of_old, n_shared=N_OLD),
+                class_vectors(embed(new, images), of_new, n_shared=N_OLD),
+                images,
+            )
+            for name, images in self.tests.items()
+        }
+
+    def result(self, name: str) -> Result:
+        """Return the cells of a method or a baseline."""
+        if name in BASELINES:
+            return self.procrustes() if name == PROCRUSTES else self.logits()
+        return self.measured(BY_NAME[name])
+
+
+def run(given: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
+    """Run what has no result yet, and return all results."""
+    size, images = SIZES[given.size], read(given.data)
+    tests = {"CIFAR-100": images[1], "CIFAR-10, open set": images[2]}
+    rows = []
+    for seed in given.seeds:
+        training = images[0].per_class(size.per_class, seed)
+        experiment = Experiment(Run(size, seed, folder), training, tests)
+        for name in (*BY_NAME, *BASELINES):
+            path = folder / f"{seed}-{name}.json"
+            if not path.is_file():
+                began = time.perf_counter()
+                cells = experiment.result(name)
+                row = {"seed": seed, "method": name, "seconds": time.perf_counter() - began}
+                path.write_text(json.dumps({**row, "cells": cells}))
+            rows.append(json.loads(path.read_text()))
+            print(line(rows[-1]), flush=True)
+    return rows
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder of shared/data/images")
+    parser.add_argument("--size", choices=tuple(SIZES), default="small")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--work", type=Path, default=Path("build/cifar100"))
+    given = parser.parse_args()
+    folder = given.work / given.size
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = run(given, folder)
+    size = SIZES[given.size]
+    figures = {
+        "data": f"CIFAR-100, {size.per_class or 500} training images a class; its test images and "
+        "those of CIFAR-10 as gallery and queries, leave one out; percent",
+        "size": {"backbone": size.backbone, **size.options, "epochs": size.training.epochs},
+        "seeds": given.seeds,
+        "summary": summarise(rows),
+        "rows": rows,
+    }
+    report(f"cifar100_{given.size}", figures)
+    print(markdown(summarise(rows)))
+    draw(summarise(rows), Path(__file__).parent / "results" / f"cifar100_{given.size}.png")
+
+
+if __name__ == "__main__":
+    main()
