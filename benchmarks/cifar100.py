@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cifar.data import N_OLD, Images, read
-from benchmarks.cifar.measure import Cell, cell, class_vectors, embed, upgrade
-from benchmarks.cifar.methods import METHODS, N_SLOTS, SIZES, Method, Run, train_model
-from benchmarks.cifar.plot import draw
-from benchmarks.cifar.table import line, markdown, summarise
 from benchmarks.measuring import report
+from benchmarks.side_by_side.data import N_OLD, Images, read
+from benchmarks.side_by_side.measure import Cell, cell, class_vectors, embed, upgrade
+from benchmarks.side_by_side.methods import METHODS, N_SLOTS, SIZES, Method, Run, train_model
+from benchmarks.side_by_side.plot import draw
+from benchmarks.side_by_side.table import line, markdown, summarise
 from compat.adapters import fit_procrustes, map_queries
 from compat.encoders import Encoder
 
@@ -79,7 +79,7 @@ class Experiment:
         for name, images in self.tests.items():
             held, asked = embed(old, images), embed(new, images)
             found[name] = upgrade(held, asked, images)
-            found[name]["new -> old"] = cell(map_queries(asked, turn), held, images)
+            found[name]["new -> old"] = cell(map_queries(asked, turn), held, images.labels.numpy())
         return found
 
     def logits(self) -> Result:

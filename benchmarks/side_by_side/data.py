@@ -15,8 +15,6 @@ from torch import Tensor
 from compat.training_options import TrainingData
 
 N_OLD = 50  # classes of the old model: the first by number, as in BT2's split
-_MEAN = (0.507, 0.487, 0.441)
-_STD = (0.267, 0.256, 0.276)
 
 
 @dataclass(frozen=True)
@@ -72,8 +70,3 @@ def _tiles(montage: NDArray[np.uint8]) -> NDArray[np.uint8]:
     image = np.asarray(Image.open(io.BytesIO(montage.tobytes())))
     rows = image.reshape(image.shape[0] // 32, 32, -1, 32, 3).swapaxes(1, 2)
     return rows.reshape(-1, 32, 32, 3)
-
-
-def standardisation() -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and standard deviation of the channels of CIFAR-100, in [0, 1]."""
-    return _MEAN, _STD

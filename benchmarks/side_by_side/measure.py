@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.cifar.data import Images
+from benchmarks.side_by_side.data import Images
 from compat.adapters import logit_features
 from compat.classifiers import Classifier
 from compat.embedding import embed_array
 from compat.encoders import Encoder
 from compat.evaluation import Relevance, score_rankings
-from registry.arrays import Float32Array
+from registry.arrays import Float32Array, Int64Array
 
 Cell = dict[str, float]
 METRICS = {"top1": "hit@1", "top5": "hit@5", "mAP": "mAP"}
@@ -21,16 +21,24 @@ def embed(encoder: Encoder, images: Images) -> Float32Array:
     return _units(embed_array(encoder, images.pixels, device="auto"))
 
 
-def cell(queries: Float32Array, gallery: Float32Array, images: Images) -> Cell:
-    """Rank the gallery for every query, itself left out, in the dimensions that both have."""
+def cell(
+    queries: Float32Array, gallery: Float32Array, asked: Int64Array, held: Int64Array | None = None
+) -> Cell:
+    """Rank the gallery for every query, in the dimensions that both have.
+
+    Args:
+        queries: Shape: (n_queries, dim).
+        gallery: Shape: (n_gallery, dim).
+        asked: labels of the queries.
+        held: labels of the gallery; None if its items are the queries, and each leaves itself out.
+    """
     dims = min(queries.shape[1], gallery.shape[1])
-    labels = images.labels.numpy()
     found = score_rankings(
         _units(queries[:, :dims]),
         _units(gallery[:, :dims]),
-        Relevance.from_labels(labels, labels),
+        Relevance.from_labels(asked, asked if held is None else held),
         ks=(1, 5),
-        excluded=np.arange(len(labels)),
+        excluded=np.arange(len(asked)) if held is None else None,
     )
     return {name: 100 * float(found.metric(metric).mean()) for name, metric in METRICS.items()}
 
@@ -42,11 +50,12 @@ def class_vectors(vectors: Float32Array, classifier: Classifier, *, n_shared: in
 
 
 def upgrade(old: Float32Array, new: Float32Array, images: Images) -> dict[str, Cell]:
-    """Return old -> old, new -> old and new -> new."""
+    """Return old -> old, new -> old and new -> new; the images are gallery and queries at once."""
+    labels = images.labels.numpy()
     return {
-        "old -> old": cell(old, old, images),
-        "new -> old": cell(new, old, images),
-        "new -> new": cell(new, new, images),
+        "old -> old": cell(old, old, labels),
+        "new -> old": cell(new, old, labels),
+        "new -> new": cell(new, new, labels),
     }
 
 

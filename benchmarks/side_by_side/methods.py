@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from benchmarks.cifar.data import Images, standardisation
+from benchmarks.side_by_side.data import Images
 from compat.augmentation import Augmentation
 from compat.backbones.catalog import build_backbone
 from compat.classifiers import Classifier, read_classifier, write_classifier
@@ -23,6 +23,9 @@ from compat.seeds import derive_seed, seeded
 from compat.training import train
 from compat.training_options import TrainingOptions
 
+# Mean and standard deviation of the channels of CIFAR-100, in [0, 1].
+CIFAR = Preprocessing(1 / 255, (0.507, 0.487, 0.441), (0.267, 0.256, 0.276))
+
 
 @dataclass(frozen=True)
 class Size:
@@ -34,6 +37,7 @@ class Size:
         old_dim: dimensions of the old model.
         new_dim: dimensions of a new one that grows.
         per_class: training images a class, 0 for all.
+        preprocessing: of every model.
         training: how every model is trained.
     """
 
@@ -42,6 +46,7 @@ class Size:
     old_dim: int
     new_dim: int
     per_class: int
+    preprocessing: Preprocessing
     training: TrainingOptions
 
 
@@ -91,6 +96,7 @@ SIZES = {
         old_dim=64,
         new_dim=96,
         per_class=100,
+        preprocessing=CIFAR,
         training=TrainingOptions(
             epochs=12,
             batch_size=128,
@@ -106,6 +112,7 @@ SIZES = {
         old_dim=128,
         new_dim=160,
         per_class=0,
+        preprocessing=CIFAR,
         training=TrainingOptions(
             epochs=100,
             batch_size=256,
@@ -198,11 +205,10 @@ def new_encoder(method: Method, run: Run, dim: int, old: Encoder | None) -> Enco
         backbone: nn.Module = build_backbone(size.backbone, options)
     if method.starts_from_old and old is not None:
         backbone.load_state_dict(old.backbone.state_dict())
-    mean, std = standardisation()
     return Encoder(
         backbone,
         dim=dim,
-        preprocessing=Preprocessing(1 / 255, mean, std),
+        preprocessing=size.preprocessing,
         normalised=True,
         backbone_name=size.backbone,
         backbone_options=options,

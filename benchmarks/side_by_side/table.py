@@ -45,19 +45,19 @@ def _summary(pairs: Sequence[tuple[Cells, Cells]]) -> dict[str, Any]:
     """Return the intervals of one method on one test set; each pair is a seed's: own and twin."""
     cells, metrics = pairs[0][0], pairs[0][0]["new -> new"]
     found: dict[str, Any] = {
-        cell: {m: _interval([own[cell][m] for own, _ in pairs]) for m in metrics} for cell in cells
+        cell: {m: interval([own[cell][m] for own, _ in pairs]) for m in metrics} for cell in cells
     }
     found["gain over old -> old"] = {
-        m: _interval([own["new -> old"][m] - own["old -> old"][m] for own, _ in pairs])
+        m: interval([own["new -> old"][m] - own["old -> old"][m] for own, _ in pairs])
         for m in metrics
     }
     found["tax"] = {
-        m: _interval([twin["new -> new"][m] - own["new -> new"][m] for own, twin in pairs])
+        m: interval([twin["new -> new"][m] - own["new -> new"][m] for own, twin in pairs])
         for m in metrics
     }
     scores = [_scores(own, twin) for own, twin in pairs]
     found["AdvBCT scores"] = {
-        name: _interval([100 * getattr(of_seed, name) for of_seed in scores])
+        name: interval([100 * getattr(of_seed, name) for of_seed in scores])
         for name in ("p_up", "p_comp", "p_1")
     }
     return found
@@ -91,7 +91,7 @@ def _both(metrics: Mapping[str, Mapping[str, float]]) -> str:
     return ", ".join(f"{m['mean']:.1f} ± {m.get('plus_minus', np.nan):.1f}" for m in found)
 
 
-def _interval(values: Sequence[float]) -> dict[str, float]:
+def interval(values: Sequence[float]) -> dict[str, float]:
     """Return the mean and half the width of Student's interval."""
     found = {"mean": float(np.mean(values))}
     if len(values) > 1:

@@ -1,0 +1,1 @@
+"""What the benchmarks of objectives share: data, methods, cells, tables and plots."""
