@@ -59,9 +59,7 @@ class Experiment:
         if method.needs_twin:
             self.new(BY_NAME["independent"])
             dim = self.run.size.new_dim + old.dim  # of the backbone; the head makes the vectors
-        learns = method.name not in ("independent", "cores")
-        given = old if learns else None
-        return train_model(method, self.run, method.name, self.training, dim, given)
+        return train_model(method, self.run, method.name, self.training, dim, old)
 
     def measured(self, method: Method) -> Result:
         """Return the cells of a method's upgrade."""

@@ -72,6 +72,11 @@ class Method:
     starts_from_old: bool = False
     needs_twin: bool = False
 
+    @property
+    def meets_old(self) -> bool:
+        """Whether the objective looks at the old model; simplex classifiers do without."""
+        return self.objective not in {"independent", "cores"}
+
 
 # Cosines times 16 for every classifier: with the papers' plain cosines or affine logits of unit
 # vectors nothing trains in so few epochs. The weights are the papers'; Adam takes no notice of
@@ -145,6 +150,10 @@ class Run:
         """Return the folder of a model."""
         return self.folder / f"{self.seed}-{name}"
 
+    def at(self, stage: int) -> Run:
+        """Return the run of one stage of a chain, whose first weights and batches are its own."""
+        return replace(self, seed=1000 * (self.seed + 1) + stage)
+
     def classifier(self, name: str) -> Classifier:
         """Return the classifier that a model was trained with."""
         found = read_classifier(self.path(name))
@@ -164,25 +173,26 @@ def train_model(
         name: under which the run keeps it. The twin's is "independent".
         data: what it is trained on.
         dim: of its vectors, or of its backbone's features if the method puts a head behind.
-        old: the model that it shall be compatible with, or None.
+        old: the model that it is compatible with, or starts from, or None.
     """
     kept = run.path(name)
     if kept.is_dir():
         return load_encoder(kept).eval()
     twin = load_encoder(run.path("independent")) if method.needs_twin else None
     encoder = new_encoder(method, run, dim, old)
+    teacher = old if method.meets_old else None
     setting = Setting(
         dim=encoder.dim,
         n_classes=int(data.labels.max()) + 1,
         labels=data.labels,
-        old_features=_features(old, data),
+        old_features=_features(teacher, data),
         twin_features=_features(twin, data),
     )
     with seeded(derive_seed(run.seed, 3)):
         objective = build_objective(method.objective, method.options, setting)
     options = replace(run.size.training, seed=run.seed)
     for _ in train(
-        encoder, objective, data.as_training_data(), options, old_encoder=old, twin_encoder=twin
+        encoder, objective, data.as_training_data(), options, old_encoder=teacher, twin_encoder=twin
     ):
         pass
     deployed = with_head(encoder.cpu(), objective.head.cpu(), objective=method.objective).eval()
@@ -201,7 +211,7 @@ def new_encoder(method: Method, run: Run, dim: int, old: Encoder | None) -> Enco
     """Return the encoder that a method trains, with its first weights."""
     size = run.size
     options = {**size.options, "dim": dim}
-    with seeded(derive_seed(run.seed, 2, 0 if old is None else 1)):
+    with seeded(derive_seed(run.seed, 2, 0 if old is None or not method.meets_old else 1)):
         backbone: nn.Module = build_backbone(size.backbone, options)
     if method.starts_from_old and old is not None:
         backbone.load_state_dict(old.backbone.state_dict())
