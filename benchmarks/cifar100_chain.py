@@ -8,8 +8,8 @@ replacement  7 tasks, the first of 10 classes and the others of 15, each model f
              CIFAR-100 that the tasks do not use, under slots of their own.
 
 C[t, k] is for queries by model t on the gallery of model k. Of 400 test images of each class of
-CIFAR-10, half make the gallery and half are queries. ``templates`` is top-1 against the mean vector of each class,
-as in IAM-CL2R; ``mAP`` ranks the single images.
+CIFAR-10, half make the gallery and half are queries. ``templates`` is top-1 against the mean vector
+of each class, as in IAM-CL2R; ``mAP`` ranks the single images.
 
 Finished models and results are kept, so that the command may be interrupted and called again.
 
