@@ -35,6 +35,8 @@ class ModelConfig:
             with it.
         head_only: whether that version's backbone stays as it is, and only a network behind it is
             trained. The backbone's features of the training data are computed once.
+        turned: whether the weights of `init` are first turned towards the version that
+            ``[objective]`` names in ``against``; see `compat.turning`.
 
     Raises:
         InvalidInputError: if they contradict each other.
@@ -47,9 +49,15 @@ class ModelConfig:
     options: dict[str, Any] = field(default_factory=dict)
     init: str | None = None
     head_only: bool = False
+    turned: bool = False
 
     def __post_init__(self) -> None:
         check_name("model", self.name)
+        if self.turned and (self.init is None or self.head_only):
+            raise InvalidInputError(
+                "[model] turned needs a version whose weights are trained on",
+                hint='name it: init = "products@2", without head_only',
+            )
         if self.head_only and self.init is None:
             raise InvalidInputError(
                 "[model] head_only needs a version whose backbone stays as it is",

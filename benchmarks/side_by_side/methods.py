@@ -22,6 +22,7 @@ from compat.preprocessing import Preprocessing
 from compat.seeds import derive_seed, seeded
 from compat.training import train
 from compat.training_options import TrainingOptions
+from compat.turning import turned_into
 
 # Mean and standard deviation of the channels of CIFAR-100, in [0, 1].
 CIFAR = Preprocessing(1 / 255, (0.507, 0.487, 0.441), (0.267, 0.256, 0.276))
@@ -62,6 +63,8 @@ class Method:
         is_simplex: whether the old model has to be trained with the same simplex.
         starts_from_old: whether it is fine-tuned from the old model.
         needs_twin: whether it learns from the independent new model too.
+        turned: whether it begins with the independent new model, turned into the old space.
+        share: of the epochs that the others are trained for; with 0 it is left as it begins.
     """
 
     name: str
@@ -71,6 +74,8 @@ class Method:
     is_simplex: bool = False
     starts_from_old: bool = False
     needs_twin: bool = False
+    turned: bool = False
+    share: float = 1.0
 
     @property
     def meets_old(self) -> bool:
@@ -90,6 +95,14 @@ METHODS = (
     Method(
         "oca, no orthogonal layer", "oca", {**_NEW, "compatible_scale": 16.0, "orthogonal": False}
     ),
+    Method(
+        "turned start",
+        "oca",
+        {**_NEW, "compatible_scale": 16.0, "orthogonal": False},
+        turned=True,
+        share=0.5,
+    ),
+    Method("oca, half as long again", "oca", {**_NEW, "compatible_scale": 16.0}, share=1.5),
     Method("memory-contrast", "memory-contrast"),
     Method("cores", "cores", grows=False, is_simplex=True),
     Method("d-simplex-hoc", "dsimplex-hoc", grows=False, is_simplex=True, starts_from_old=True),
@@ -179,8 +192,10 @@ def train_model(
     if kept.is_dir():
         return load_encoder(kept).eval()
     twin = load_encoder(run.path("independent")) if method.needs_twin else None
-    encoder = new_encoder(method, run, dim, old)
     teacher = old if method.meets_old else None
+    encoder = new_encoder(method, run, dim, old, data)
+    if method.share == 0:
+        return encoder.eval()
     setting = Setting(
         dim=encoder.dim,
         n_classes=int(data.labels.max()) + 1,
@@ -190,7 +205,8 @@ def train_model(
     )
     with seeded(derive_seed(run.seed, 3)):
         objective = build_objective(method.objective, method.options, setting)
-    options = replace(run.size.training, seed=run.seed)
+    epochs = round(method.share * run.size.training.epochs)
+    options = replace(run.size.training, seed=run.seed, epochs=epochs)
     for _ in train(
         encoder, objective, data.as_training_data(), options, old_encoder=teacher, twin_encoder=twin
     ):
@@ -207,8 +223,11 @@ def train_model(
     return deployed
 
 
-def new_encoder(method: Method, run: Run, dim: int, old: Encoder | None) -> Encoder:
+def new_encoder(method: Method, run: Run, dim: int, old: Encoder | None, data: Images) -> Encoder:
     """Return the encoder that a method trains, with its first weights."""
+    if method.turned and old is not None:
+        twin = load_encoder(run.path("independent"))
+        return turned_into(twin, data.pixels, embed_array(old, data.pixels, device="auto"))
     size = run.size
     options = {**size.options, "dim": dim}
     with seeded(derive_seed(run.seed, 2, 0 if old is None or not method.meets_old else 1)):

@@ -41,6 +41,31 @@ def fit_procrustes(new: Float32Array, old: Float32Array) -> Float64Array:
     return np.asarray(left @ right, dtype=np.float64)
 
 
+def fit_rotation(new: Float32Array, old: Float32Array) -> Float64Array:
+    """Return the square orthogonal map whose first columns are those of `fit_procrustes`.
+
+    Applied to all vectors of the new model it changes no cosine between them, and brings their
+    first old_dim dimensions nearest to the old model's. The other columns complete the basis.
+
+    Args:
+        new: vectors of the new model. Shape: (n, new_dim)
+        old: vectors of the old model of the same items, in the same order, with at most as many
+            dimensions. Shape: (n, old_dim)
+
+    Returns:
+        Shape: (new_dim, new_dim)
+
+    Raises:
+        ValueError: as `fit_procrustes`, or if the old model has more dimensions.
+    """
+    first = fit_procrustes(new, old)
+    new_dim, old_dim = first.shape
+    if old_dim > new_dim:
+        raise ValueError(f"{new_dim} dimensions cannot be turned to meet {old_dim}")
+    basis, _, _ = np.linalg.svd(first, full_matrices=True)
+    return np.concatenate([first, basis[:, old_dim:]], axis=1)
+
+
 def map_queries(queries: Float32Array, linear_map: Float64Array) -> Float32Array:
     """Return queries of the new model in the old model's space, of unit length.
 

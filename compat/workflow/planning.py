@@ -20,6 +20,7 @@ from compat.seeds import derive_seed
 from compat.training_config import TrainingConfig
 from compat.training_data import read_training_data
 from compat.training_options import TrainingData
+from compat.turning import turned_into
 from registry.errors import InvalidInputError
 from registry.service import Registry
 
@@ -98,6 +99,8 @@ def plan_training(
     named = config.objective
     old = load_teacher(registry, named.against, config, raw.inputs, factory=old_factory)
     twin = load_teacher(registry, named.twin, config, raw.inputs, factory=None)
+    if config.model.turned:
+        start = _turned(start, old, raw.inputs, config)
     table: dict[int, int] = {}
     if uses_slots(named.name):
         n_slots = n_slots_of(config, start.encoder.dim)
@@ -136,6 +139,17 @@ def _trained_on(raw: TrainingData, start: Start, config: TrainingConfig) -> Trai
     with refusing_misfits(f"backbone {name!r} cannot take", data.inputs):
         embed_array(start.encoder, data.inputs[:1])
     return data
+
+
+def _turned(start: Start, old: Teacher | None, inputs: Tensor, config: TrainingConfig) -> Start:
+    if old is None:
+        raise InvalidInputError(
+            "[model] turned needs a version to turn to",
+            hint='name it in [objective]: against = "products@1"',
+        )
+    vectors = old.features.numpy()
+    encoder = turned_into(start.encoder, inputs, vectors, device=config.training.device)
+    return replace(start, encoder=encoder)
 
 
 def labels_of(data: TrainingData) -> tuple[int, ...]:

@@ -100,7 +100,7 @@ def _parents(plan: TrainingPlan) -> tuple[Parent, ...]:
     roles = (
         (plan.old.version if plan.old else None, f"trained against: {plan.config.objective.name}"),
         (plan.twin.version if plan.twin else None, "imitates it, its twin"),
-        (plan.start.init, "keeps its backbone" if plan.start.frozen else "began with its weights"),
+        (plan.start.init, _beginning(plan)),
     )
     for version, relation in roles:
         if version is not None and version.ref.model == plan.config.model.name:
@@ -110,6 +110,12 @@ def _parents(plan: TrainingPlan) -> tuple[Parent, ...]:
     return tuple(
         Parent(ref, "; ".join(said), contracts.get(ref)) for ref, said in relations.items()
     )
+
+
+def _beginning(plan: TrainingPlan) -> str:
+    if plan.start.frozen is not None:
+        return "keeps its backbone"
+    return f"began with its weights{', turned' if plan.config.model.turned else ''}"
 
 
 def _training_record(plan: TrainingPlan, records: list[EpochRecord]) -> dict[str, Json]:
@@ -122,6 +128,7 @@ def _training_record(plan: TrainingPlan, records: list[EpochRecord]) -> dict[str
         "twin": _name(plan.twin.version if plan.twin else None),
         "init": _name(plan.start.init),
         "head_only": plan.start.frozen is not None,
+        "turned": model.turned,
         "backbone": None if is_own(model.backbone or "") else plan.encoder.backbone_name,
         "epochs": options.epochs,
         "batch_size": options.step_size,

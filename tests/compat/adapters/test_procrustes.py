@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.linalg import orthogonal_procrustes
 
-from compat.adapters import fit_procrustes, map_queries
+from compat.adapters import fit_procrustes, fit_rotation, map_queries
 from registry.arrays import Float32Array
 
 
@@ -36,6 +36,15 @@ def test_more_dimensions_are_met_by_padding_with_zeros(rng: np.random.Generator)
     found = fit_procrustes(new, old)
     np.testing.assert_allclose(found, whole[:, :4], atol=1e-6)
     np.testing.assert_allclose(found.T @ found, np.eye(4), atol=1e-12)
+
+
+def test_a_rotation_of_the_whole_space_begins_with_the_map(rng: np.random.Generator) -> None:
+    new, old = units(rng, 60, 7), units(rng, 60, 4)
+    found = fit_rotation(new, old)
+    np.testing.assert_allclose(found[:, :4], fit_procrustes(new, old))
+    np.testing.assert_allclose(found.T @ found, np.eye(7), atol=1e-12)
+    with pytest.raises(ValueError, match="4 dimensions cannot be turned to meet 7"):
+        fit_rotation(old, new)
 
 
 def test_fewer_dimensions_are_embedded_as_they_are(rng: np.random.Generator) -> None:

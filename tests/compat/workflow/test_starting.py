@@ -6,13 +6,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from compat.embedding import embed_array
 from compat.workflow.embedding import load_version
 from compat.workflow.training import plan_training
 from registry import Registry
-from registry.errors import InvalidInputError, NotFoundError
+from registry.errors import DimensionMismatchError, InvalidInputError, NotFoundError
 from tests.compat.workflow.lines import Line
 
 NO_NETWORK = {"backbone": None, "options": None}
@@ -57,6 +59,39 @@ def test_a_warm_start_from_bt2_takes_the_backbone_without_its_head(line: Line) -
     bt2 = {**bt2, "against": "docs@3", "options": {"to_add_dim": 8}}
     model = {**NO_NETWORK, "init": "docs@3"}
     assert line.train(line.config(8, "a.npz", objective=bt2, model=model)).dim == 16
+
+
+def test_a_turned_start_is_near_the_old_version_and_as_good_in_itself(line: Line) -> None:
+    line.train(line.config(6, "a.npz"))
+    twin = line.train(line.config(8, "a.npz", training={"seed": 1}))
+    objective = {"name": "oca", "against": "docs@1", "options": {"orthogonal": False}}
+    model = {**NO_NETWORK, "init": "docs@2", "turned": True}
+    plan = line.plan(line.config(8, "a.npz", model=model, objective=objective))
+    assert plan.old is not None
+    free = embed_array(load_version(line.registry, twin), plan.data.inputs)
+    turned = embed_array(plan.encoder, plan.data.inputs)
+    np.testing.assert_allclose(turned @ turned.T, free @ free.T, atol=1e-5)
+    old = plan.old.features.numpy()
+    assert (turned[:, :6] * old).sum() > (free[:, :6] * old).sum()
+    made = line.train(line.config(8, "a.npz", model=model, objective=objective))
+    edges = [edge for edge in line.registry.models.lineage("docs") if edge.child == made.ref]
+    assert {edge.parent.number: edge.relation for edge in edges} == {
+        1: "trained against: oca",
+        2: "began with its weights, turned",
+    }
+
+
+def test_a_turned_start_needs_weights_to_turn_and_a_version_to_turn_to(line: Line) -> None:
+    line.train(line.config(6, "a.npz"))
+    line.train(line.config(8, "a.npz"))
+    with pytest.raises(InvalidInputError, match="turned needs a version whose weights"):
+        line.config(8, "a.npz", model={"turned": True})
+    turned = {**NO_NETWORK, "init": "docs@1", "turned": True}
+    with pytest.raises(InvalidInputError, match="needs a version to turn to"):
+        line.plan(line.config(6, "a.npz", model=turned))
+    smaller = line.config(6, "a.npz", model=turned, objective={"name": "oca", "against": "docs@2"})
+    with pytest.raises(DimensionMismatchError, match="6 dimensions cannot be turned to meet 8"):
+        line.plan(smaller)
 
 
 @pytest.fixture
