@@ -17,7 +17,7 @@ from compat.deployment import with_head
 from compat.embedding import embed_array
 from compat.encoder_files import load_encoder, save_encoder
 from compat.encoders import Encoder
-from compat.objectives import Setting, build_objective
+from compat.objectives import Objective, Setting, build_objective
 from compat.preprocessing import Preprocessing
 from compat.seeds import derive_seed, seeded
 from compat.training import train
@@ -196,15 +196,7 @@ def train_model(
     encoder = new_encoder(method, run, dim, old, data)
     if method.share == 0:
         return encoder.eval()
-    setting = Setting(
-        dim=encoder.dim,
-        n_classes=int(data.labels.max()) + 1,
-        labels=data.labels,
-        old_features=_features(teacher, data),
-        twin_features=_features(twin, data),
-    )
-    with seeded(derive_seed(run.seed, 3)):
-        objective = build_objective(method.objective, method.options, setting)
+    objective = new_objective(method, run, encoder, data, teacher, twin)
     epochs = round(method.share * run.size.training.epochs)
     options = replace(run.size.training, seed=run.seed, epochs=epochs)
     for _ in train(
@@ -215,7 +207,7 @@ def train_model(
     partial = kept.with_name(kept.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     save_encoder(deployed, partial)
-    classes = tuple(range(setting.n_classes))
+    classes = tuple(range(int(data.labels.max()) + 1))
     classifier = Classifier.from_objective(objective, classes, normalised=True)
     if classifier is not None:
         write_classifier(partial, classifier)
@@ -244,7 +236,28 @@ def new_encoder(method: Method, run: Run, dim: int, old: Encoder | None, data: I
     )
 
 
-def _features(encoder: Encoder | None, data: Images) -> Tensor | None:
+def new_objective(
+    method: Method,
+    run: Run,
+    encoder: Encoder,
+    data: Images,
+    teacher: Encoder | None,
+    twin: Encoder | None,
+) -> Objective:
+    """Return the objective that a method trains an encoder with."""
+    setting = Setting(
+        dim=encoder.dim,
+        n_classes=int(data.labels.max()) + 1,
+        labels=data.labels,
+        old_features=features_of(teacher, data),
+        twin_features=features_of(twin, data),
+    )
+    with seeded(derive_seed(run.seed, 3)):
+        return build_objective(method.objective, method.options, setting)
+
+
+def features_of(encoder: Encoder | None, data: Images) -> Tensor | None:
+    """Return an encoder's vectors of all images, or None if there is no encoder."""
     if encoder is None:
         return None
     return torch.from_numpy(embed_array(encoder, data.pixels, device="auto"))

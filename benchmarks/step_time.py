@@ -1,0 +1,107 @@
+"""Time of a training step of each objective over plain training of the same backbone.
+
+Two settings: ``views`` augments images, so that objectives that look at the old model embed every
+view with it; ``cached`` does not, and old features are computed once. The epochs of all objectives
+take turns, so that a machine that is busy for a while slows all of them.
+
+Usage: python -m benchmarks.step_time [--rounds 7]
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from benchmarks.measuring import report, side_by_side
+from benchmarks.side_by_side.data import Images
+from benchmarks.side_by_side.methods import (
+    METHODS,
+    N_SLOTS,
+    SIZES,
+    Method,
+    Run,
+    features_of,
+    new_encoder,
+    new_objective,
+)
+from compat.augmentation import Augmentation
+from compat.objectives.protocol import needs_of
+from compat.training import EpochRecord, train
+
+N_SAMPLES = 2560
+SKIPPED = frozenset({"oca, half as long again", "turned start"})  # their steps are oca's
+TIMED = tuple(method for method in METHODS if method.name not in SKIPPED)
+PLAIN = TIMED[0]
+
+
+def epochs(method: Method, run: Run, data: Images) -> Iterator[EpochRecord]:
+    """Train a method's model from its first weights on, for as many epochs as anybody asks for."""
+    old_dim = N_SLOTS - 1 if method.is_simplex else run.size.old_dim
+    dim = run.size.new_dim if method.grows else old_dim
+    old = new_encoder(PLAIN, run, old_dim, None, data).eval()
+    twin = None
+    if method.needs_twin:
+        twin = new_encoder(PLAIN, run, dim, None, data).eval()
+        dim += old_dim
+    teacher = old if method.meets_old else None
+    encoder = new_encoder(method, run, dim, old, data)
+    objective = new_objective(method, run, encoder, data, teacher, twin)
+    given = data.as_training_data()
+    if run.size.training.augmentation.is_none:
+        needs = needs_of(objective)
+        given = replace(
+            given,
+            old_features=features_of(teacher, data) if needs.old_features else None,
+            twin_features=features_of(twin, data) if needs.twin_features else None,
+        )
+    return train(
+        encoder, objective, given, run.size.training, old_encoder=teacher, twin_encoder=twin
+    )
+
+
+def measured(size: str, *, is_cached: bool, rounds: int) -> dict[str, object]:
+    """Return, by method, the ratio to plain training and samples per second."""
+    given = SIZES[size]
+    augmentation = Augmentation() if is_cached else given.training.augmentation
+    training = replace(given.training, epochs=10_000, augmentation=augmentation)
+    run = Run(replace(given, training=training), 0, Path())
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(256, (N_SAMPLES, 3, 32, 32), generator=generator, dtype=torch.uint8)
+    data = Images(pixels, torch.arange(N_SAMPLES) % N_SLOTS)
+    trainings = [epochs(method, run, data) for method in TIMED]
+    for training_of in trainings:
+        next(training_of)  # warms up
+    steps = [lambda one=one: next(one) for one in trainings]
+    seconds, ratios = side_by_side(steps, rounds)
+    return {
+        method.name: {"ratio": round(ratio, 3), "samples_per_s": round(N_SAMPLES / second)}
+        for method, second, ratio in zip(TIMED, seconds, ratios, strict=True)
+    }
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", choices=tuple(SIZES), default="small")
+    parser.add_argument("--rounds", type=int, default=7)
+    given = parser.parse_args()
+    size = SIZES[given.size]
+    report(
+        f"step_time_{given.size}",
+        {
+            "data": f"{N_SAMPLES} random images of 32 x 32, {N_SLOTS} classes, batches of "
+            f"{size.training.batch_size}; backbone {size.backbone} {size.options}",
+            "torch": str(torch.__version__),
+            "rounds": given.rounds,
+            "views": measured(given.size, is_cached=False, rounds=given.rounds),
+            "cached": measured(given.size, is_cached=True, rounds=given.rounds),
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()
