@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint check fix docs bench migration clean
+.PHONY: demo test lint check fix docs bench bench-objectives migration clean
 
 demo: $(VENV)/.train
 	$(BIN)/samespace demo --again
@@ -34,6 +34,15 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/search.py
 	$(BIN)/python benchmarks/search.py --n 1000
 	$(BIN)/python benchmarks/ranking.py
+
+# hours on two cores; make bench-objectives DATA=../shared/data/images
+DATA ?= ../shared/data/images
+bench-objectives: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.step_time
+	$(BIN)/python -m benchmarks.cifar100 --data $(DATA)
+	$(BIN)/python -m benchmarks.cifar100_chain --data $(DATA) --protocol steps
+	$(BIN)/python -m benchmarks.cifar100_chain --data $(DATA) --protocol replacement
+	$(BIN)/python -m benchmarks.beyond
 
 # make migration m="what changes"
 migration: $(VENV)/.dev
