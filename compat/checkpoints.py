@@ -21,13 +21,35 @@ from torch import Tensor, nn
 from registry.errors import CorruptFileError, InvalidInputError, NotFoundError
 
 from .encoders import cpu_tensors
+from .run_identity import RunIdentity
 
 _KEY: Final = "samespace_checkpoint"
-_FORMAT: Final = 1
+_FORMAT: Final = 2
+
+
+def check_checkpoint_path(path: Path) -> None:
+    """Refuse what cannot become a checkpoint, before anything is trained.
+
+    Raises:
+        InvalidInputError: if it is a folder, or lies where nothing can be written.
+    """
+    folder = path.parent
+    while not folder.exists():
+        folder = folder.parent
+    if path.name == "" or path.is_dir() or not (folder.is_dir() and os.access(folder, os.W_OK)):
+        raise InvalidInputError(
+            f"a checkpoint cannot be written to {path}",
+            hint='name a file in a folder that you may write to, as checkpoint = "run.safetensors"',
+        )
 
 
 def write_checkpoint(
-    path: Path, modules: nn.ModuleDict, optimizer: torch.optim.Optimizer, *, epoch: int, run: str
+    path: Path,
+    modules: nn.ModuleDict,
+    optimizer: torch.optim.Optimizer,
+    *,
+    epoch: int,
+    run: RunIdentity,
 ) -> None:
     """Write a checkpoint; a crash leaves the earlier one whole.
 
@@ -36,10 +58,10 @@ def write_checkpoint(
         modules: ``encoder`` and ``objective``.
         optimizer: its state is kept, its settings are the run's.
         epoch: number of epochs done.
-        run: digest of what the run is, which a resuming run must share.
+        run: what the run is, which a resuming run must share.
     """
     tensors = {**cpu_tensors(modules), **_optimizer_tensors(optimizer)}
-    facts = {"format": _FORMAT, "epoch": epoch, "run": run}
+    facts = {"format": _FORMAT, "epoch": epoch, "run": run.digest, "sketch": run.sketch}
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(path.name + ".partial")
     save_file(tensors, fresh, metadata={_KEY: json.dumps(facts, sort_keys=True)})
@@ -59,7 +81,7 @@ def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def read_checkpoint(
-    path: Path, modules: nn.ModuleDict, optimizer: torch.optim.Optimizer, *, run: str
+    path: Path, modules: nn.ModuleDict, optimizer: torch.optim.Optimizer, *, run: RunIdentity
 ) -> int:
     """Load a checkpoint into the modules and the optimizer; return the number of epochs done.
 
@@ -78,7 +100,7 @@ def read_checkpoint(
         raise CorruptFileError(f"{path} is not a training checkpoint: {error}") from error
     if facts["format"] != _FORMAT:
         raise InvalidInputError(f"{path} has format {facts['format']}, this samespace {_FORMAT}")
-    if facts["run"] != run:
+    if not run.is_same(facts["run"], facts["sketch"]):
         raise InvalidInputError(
             f"{path} is the checkpoint of another run: its data, network, options, seed or first "
             "weights differ",

@@ -12,12 +12,13 @@ from torch import Tensor, nn
 
 from registry.errors import InvalidInputError
 
-from .checkpoints import read_checkpoint, write_checkpoint
+from .checkpoints import check_checkpoint_path, read_checkpoint, write_checkpoint
 from .devices import choose_device, place
 from .encoders import Encoder, fingerprint
 from .objectives.protocol import Objective, needs_of
+from .run_identity import identify_run
 from .seeds import derive_seed, seeded
-from .training_options import TrainingData, TrainingOptions, digest_run
+from .training_options import TrainingData, TrainingOptions
 from .training_step import (
     Run,
     Teachers,
@@ -93,16 +94,18 @@ def train(  # noqa: PLR0913 -- a run has this many parts
         TrainingDivergedError: if a loss or a gradient is NaN or infinite, from the iterator; the
             last checkpoint stays.
     """
+    if options.checkpoint is not None:
+        check_checkpoint_path(options.checkpoint)
     given = Teachers(old_encoder, twin_encoder)
     teachers = check_parts(objective, data, options, given)
     device, workers = choose_device(options.device), current_workers()
     assert isinstance(objective, nn.Module)  # noqa: S101 (check_parts)
     modules = nn.ModuleDict({"encoder": encoder, "objective": objective}).to(device)
     workers.spread(modules.state_dict().values())
-    digest = digest_run(modules, data, options, _fingerprints(given))
-    _check_same_run(workers, digest)
+    identity = identify_run(modules, data, options, _fingerprints(given))
+    _check_same_run(workers, identity.digest)
     optimizer = _optimizer(modules, options)
-    done = 0 if resume is None else read_checkpoint(resume, modules, optimizer, run=digest)
+    done = 0 if resume is None else read_checkpoint(resume, modules, optimizer, run=identity)
     run = Run(
         modules=modules,
         backbone=torch.compile(encoder.features) if options.compile else encoder.features,
@@ -112,26 +115,39 @@ def train(  # noqa: PLR0913 -- a run has this many parts
         device=device,
         options=options,
         workers=workers,
-        digest=digest,
+        identity=identity,
     )
     return _epochs(run, _placed(data, run), done)
 
 
 def _epochs(run: Run, data: TrainingData, done: int) -> Iterator[EpochRecord]:
-    options, rank = run.options, run.workers.rank
+    options, rank, kept = run.options, run.workers.rank, done
     for epoch in range(done, options.epochs):
         started = time.perf_counter()
         run.modules.train()
         place_in_run = (epoch,) if run.workers.is_first else (epoch, 2, rank)
         with seeded(derive_seed(options.seed, *place_in_run)):  # for dropout and the like
-            losses, rate = _one_epoch(run, data, epoch)
+            try:
+                losses, rate = _one_epoch(run, data, epoch)
+            except TrainingDivergedError as error:
+                raise _saying_what_is_kept(error, options, kept) from None
         run.modules.eval()
         run.workers.spread(run.modules.buffers())  # statistics that each took of its own share
         seconds = time.perf_counter() - started
         if options.checkpoint is not None and options.is_checkpoint_due(epoch + 1):
             _write(run, options.checkpoint, epoch + 1)
+            kept = epoch + 1
         speed = len(data.labels) / max(seconds, 1e-9)
         yield EpochRecord(epoch + 1, options.epochs, losses, rate, seconds, speed)
+
+
+def _saying_what_is_kept(
+    error: TrainingDivergedError, options: TrainingOptions, kept: int
+) -> TrainingDivergedError:
+    if options.checkpoint is None:
+        return error
+    found = f"epoch {kept} is kept in {options.checkpoint}" if kept else "no epoch is kept"
+    return TrainingDivergedError(str(error), hint=f"{error.hint}; {found}")
 
 
 def _one_epoch(run: Run, data: TrainingData, epoch: int) -> tuple[dict[str, float], float]:
@@ -154,7 +170,7 @@ def _one_epoch(run: Run, data: TrainingData, epoch: int) -> tuple[dict[str, floa
 def _write(run: Run, checkpoint: Path, epoch: int) -> None:
     """Let the first process write, and the others wait, so that none ends the run before."""
     if run.workers.is_first:
-        write_checkpoint(checkpoint, run.modules, run.optimizer, epoch=epoch, run=run.digest)
+        write_checkpoint(checkpoint, run.modules, run.optimizer, epoch=epoch, run=run.identity)
     run.workers.tell("written")
 
 

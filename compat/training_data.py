@@ -92,6 +92,8 @@ def _read_file(path: Path, key: str) -> tuple[NDArray[Any], NDArray[Any]]:
         raise InvalidInputError(
             f"labels must be integers of shape (n,) but are {labels.dtype} of {labels.shape}"
         )
+    if labels.size and int(labels.max()) > np.iinfo(np.int64).max:
+        raise InvalidInputError(f"labels must fit into int64 but {path} has {labels.max()}")
     if inputs.ndim == 0 or len(inputs) != len(labels):
         raise InvalidInputError(
             f"{path} needs one label for each input but has inputs {inputs.shape} and labels "

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from registry.domain.canonical import digest_json
 from registry.errors import InvalidInputError
 
 from .augmentation import Augmentation
 from .devices import DataPlace, DeviceName
-from .encoders import cpu_tensors, digest_tensors, structure_digest
-
-# How a run is carried out, rather than what it computes.
-_NOT_IN_DIGEST = frozenset(
-    {"checkpoint", "checkpoint_every", "compile", "data_on_device", "device"}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,48 +139,3 @@ class TrainingOptions:
     def is_checkpoint_due(self, n_done: int) -> bool:
         """Return whether a checkpoint is wanted after so many epochs."""
         return n_done % self.checkpoint_every == 0 or n_done == self.epochs
-
-
-def digest_run(
-    modules: nn.ModuleDict,
-    data: TrainingData,
-    options: TrainingOptions,
-    teachers: Mapping[str, str],
-) -> str:
-    """Return what tells this run from others: data, networks, first weights, teachers and options.
-
-    It is taken before the first step; how a run is carried out, its device, checkpoints and number
-    of processes, does not count.
-
-    Args:
-        modules: ``encoder`` and ``objective``.
-        data: the training data.
-        options: how to train.
-        teachers: fingerprints of the frozen encoders that embed along, by their part.
-    """
-    settings = {
-        entry.name: repr(getattr(options, entry.name))
-        for entry in fields(options)
-        if entry.name not in _NOT_IN_DIGEST
-    }
-    return digest_json(
-        {
-            "options": settings,
-            "objective": repr(getattr(modules["objective"], "options", None)),
-            "structure": structure_digest(modules),
-            "weights": digest_tensors(cpu_tensors(modules)),
-            "teachers": dict(teachers),
-            "data": _digest_data(data),
-        }
-    )
-
-
-def _digest_data(data: TrainingData) -> str:
-    tensors = {
-        "inputs": data.inputs,
-        "labels": data.labels,
-        "old_features": data.old_features,
-        "twin_features": data.twin_features,
-    }
-    given = {name: t.cpu().contiguous() for name, t in tensors.items() if t is not None}
-    return digest_tensors(given)

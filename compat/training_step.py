@@ -14,6 +14,7 @@ from registry.errors import InvalidInputError, SamespaceError
 from .augmentation import random_maps, views_through
 from .encoders import Encoder
 from .objectives.protocol import CompatBatch, LossTerms, Needs, Objective, needs_of
+from .run_identity import RunIdentity
 from .training_options import TrainingData, TrainingOptions
 from .workers import Workers
 
@@ -43,7 +44,7 @@ class Run:
         device: where everything is.
         options: how to train.
         workers: the processes that train together.
-        digest: tells this run from others.
+        identity: tells this run from others.
     """
 
     modules: nn.ModuleDict
@@ -54,7 +55,7 @@ class Run:
     device: torch.device
     options: TrainingOptions
     workers: Workers
-    digest: str
+    identity: RunIdentity
 
     def parameters(self) -> list[nn.Parameter]:
         """Return the parameters that are trained."""
@@ -184,13 +185,13 @@ def descend(run: Run, terms: dict[str, Tensor], *, rate: float, where: str) -> d
     """Take the step, if losses and gradients are finite; return the loss terms as numbers.
 
     Raises:
-        TrainingDivergedError: if they are not; nothing was changed.
+        TrainingDivergedError: if they are not; no weight was changed.
     """
     parameters = run.parameters()
     norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
     *values, size = torch.stack([*terms.values(), norm.to(run.device)]).tolist()
     losses = dict(zip(terms, values, strict=True))
-    _check_finite(run, losses, size, where)
+    _check_finite(losses, size, where)
     if run.options.clip_norm is not None:
         nn.utils.clip_grads_with_norm_(parameters, run.options.clip_norm, norm)
     for group in run.optimizer.param_groups:
@@ -199,15 +200,13 @@ def descend(run: Run, terms: dict[str, Tensor], *, rate: float, where: str) -> d
     return losses
 
 
-def _check_finite(run: Run, losses: dict[str, float], norm: float, where: str) -> None:
+def _check_finite(losses: dict[str, float], norm: float, where: str) -> None:
     total = sum(losses.values())
     if all(abs(value) < float("inf") for value in (total, norm)):
         return
     what = f"loss is {total}" if not abs(total) < float("inf") else f"gradient's norm is {norm}"
     terms = ", ".join(f"{name} {value:.4g}" for name, value in losses.items())
-    checkpoint = run.options.checkpoint
-    kept = f"; {checkpoint} is as of the last good epoch" if checkpoint else ""
     raise TrainingDivergedError(
         f"the {what} in {where}: {terms}",
-        hint=f"lower the learning rate, set clip_norm, or look for NaN among the inputs{kept}",
+        hint="lower the learning rate, set clip_norm, or look for NaN among the inputs",
     )

@@ -66,7 +66,12 @@ def train(
         if is_first:
             session.output.note(what)
         quiet = session.as_json or not is_first
-        made = train_version(registry, plan, resume=resume, on_epoch=None if quiet else _reporter())
+        report = None if quiet else _reporter()
+        try:
+            made = train_version(registry, plan, resume=resume, on_epoch=report)
+        except KeyboardInterrupt:
+            session.output.note(_how_to_go_on(config, chosen.training.checkpoint))
+            raise
     if not is_first:
         return 0
     version = made.version
@@ -80,6 +85,14 @@ def train(
         },
         f"registered {version.ref}: {version.dim} dimensions, {version.fingerprint[:19]}…",
     )
+
+
+def _how_to_go_on(config: Path, checkpoint: Path | None) -> str:
+    if checkpoint is None:
+        return "nothing is kept: name a file in [training] checkpoint to keep finished epochs"
+    if not checkpoint.is_file():
+        return f"no epoch was finished, {checkpoint} is not there yet"
+    return f"go on with: samespace train {config} --resume {checkpoint}"
 
 
 def _reporter() -> Callable[[EpochRecord], None]:

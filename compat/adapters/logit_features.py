@@ -38,8 +38,9 @@ def logit_features(
         ValueError: if a setting is out of range or a logit is NaN or infinite.
 
     References:
-        [1] "Hyperspherical simplex representations from softmax outputs", OpenReview 0eeXx7QZO7:
-            the idea, from its abstract; the centring is ours.
+        [1] "Hyperspherical simplex representations from softmax outputs and logits are inherently
+            backward-compatible", OpenReview 0eeXx7QZO7: the idea, from its abstract; the centring
+            is ours.
     """
     n_classes = logits.shape[-1]
     kept = n_classes if n_shared is None else n_shared

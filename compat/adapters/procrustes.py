@@ -28,7 +28,8 @@ def fit_procrustes(new: Float32Array, old: Float32Array) -> Float64Array:
     References:
         [1] Schönemann, "A generalized solution of the orthogonal Procrustes problem",
             Psychometrika 1966.
-        [2] "SLERP backward compatibility", NeurIPS 2026: padding when the dimension grows.
+        [2] github.com/miccunifi/SLERP_backward_compatibility: padding when the dimension grows, as
+            reported of it; its code was not read.
     """
     if new.ndim != 2 or old.ndim != 2 or len(new) != len(old) or len(new) == 0:
         raise ValueError(

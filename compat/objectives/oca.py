@@ -8,13 +8,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from registry.domain.contracts import Contract, ContractKind
-from registry.errors import InvalidInputError
 
 from .geometry import class_prototypes, cut
 from .independent import ClassHead
 from .orthogonal import OrthogonalLayer
 from .protocol import CompatBatch, LossTerms, Setting
-from .requirements import check_growth, check_label_smoothing, check_weights, old_features_of
+from .requirements import (
+    check_growth,
+    check_label_smoothing,
+    check_positive,
+    check_weights,
+    old_features_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +52,7 @@ class Options:
     def __post_init__(self) -> None:
         check_weights((self.new_weight, self.compatible_weight, self.alignment_weight))
         check_label_smoothing(self.label_smoothing)
-        if min(self.new_scale, self.compatible_scale) <= 0:
-            raise InvalidInputError(f"scales must be above 0 but got {self}")
+        check_positive({"new_scale": self.new_scale, "compatible_scale": self.compatible_scale})
 
 
 class OCA(nn.Module):

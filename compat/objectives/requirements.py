@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from torch import Tensor
@@ -13,8 +14,10 @@ from .protocol import Setting
 
 def check_weights(weights: tuple[float, ...]) -> None:
     """Refuse weights of loss terms of which one is below 0, or all are 0."""
-    if min(weights) < 0 or sum(weights) == 0:
-        raise InvalidInputError(f"weights must be at least 0, and not all 0, but got {weights}")
+    if not all(0 <= weight < math.inf for weight in weights) or sum(weights) == 0:
+        raise InvalidInputError(
+            f"weights must be finite, at least 0 and not all 0, but got {weights}"
+        )
 
 
 def check_label_smoothing(label_smoothing: float) -> None:
@@ -26,8 +29,8 @@ def check_label_smoothing(label_smoothing: float) -> None:
 def check_positive(values: Mapping[str, float]) -> None:
     """Refuse values by name of which one is not above 0."""
     for name, value in values.items():
-        if not value > 0:
-            raise InvalidInputError(f"{name} must be above 0 but got {value}")
+        if not 0 < value < math.inf:
+            raise InvalidInputError(f"{name} must be above 0 and finite but got {value}")
 
 
 def old_features_of(setting: Setting, objective: str) -> Tensor:

@@ -33,15 +33,36 @@ def plan_slots(
             version.
     """
     table = _ask(registry, config, labels, n_slots, dry_run=True)
-    recorded = None if old is None else old.training.get("slots")
-    for label, vertex in (recorded if isinstance(recorded, dict) else {}).items():
-        if table.get(int(label), vertex) != vertex:
-            raise InvalidInputError(
-                f"class {label} owned vertex {vertex} when {old.ref if old else ''} was trained, "
-                f"and owns {table[int(label)]} now",
-                hint="a class keeps its vertex in all versions: name the same supplier",
-            )
+    if old is not None and old.training:  # a model from elsewhere has no record
+        _check_agreement(table, config.objective.supplier, old)
     return table
+
+
+def _check_agreement(table: Mapping[int, int], supplier: str, old: ModelVersion) -> None:
+    """Refuse an old version whose classes stand elsewhere in the simplex, or in none."""
+    recorded = old.training.get("slots")
+    if not isinstance(recorded, dict):
+        raise InvalidInputError(
+            f"{old.ref} was not trained with a simplex, so its space is another one",
+            hint="name a version in [objective] against that 'cores' or 'dsimplex-hoc' trained",
+        )
+    if old.training.get("supplier") == supplier:
+        for label, vertex in recorded.items():
+            if table.get(int(label), vertex) != vertex:
+                raise InvalidInputError(
+                    f"class {label} owned vertex {vertex} when {old.ref} was trained, "
+                    f"and owns {table[int(label)]} now",
+                    hint="a class keeps its vertex in all versions",
+                )
+        return
+    shared = sorted(set(table.values()) & set(recorded.values()))
+    if shared:
+        raise InvalidInputError(
+            f"classes of supplier {supplier!r} would own vertices of {old.ref}, whose supplier is "
+            f"{old.training.get('supplier')!r}: {shared[:5]}",
+            hint="two suppliers' classes are different ones: begin at the other side, or say "
+            "`samespace slots assign` for the old ones",
+        )
 
 
 def n_slots_of(config: TrainingConfig, dim: int) -> int:

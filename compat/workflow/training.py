@@ -48,10 +48,7 @@ def train_version(
         ConflictError: if somebody else was given its class slots meanwhile.
     """
     with joined(plan.config.training.device) as workers:
-        if workers.is_first:
-            claim_slots(registry, plan.config, plan.slots, plan.encoder.dim)
-        records: list[EpochRecord] = []
-        for record in train(
+        epochs = train(
             plan.encoder,
             plan.objective,
             plan.data,
@@ -59,7 +56,11 @@ def train_version(
             old_encoder=plan.old_encoder,
             twin_encoder=None if plan.twin is None else plan.twin.encoder,
             resume=resume,
-        ):
+        )
+        if workers.is_first:  # now that nothing is left to be refused
+            claim_slots(registry, plan.config, plan.slots, plan.encoder.dim)
+        records: list[EpochRecord] = []
+        for record in epochs:
             records.append(record)
             if on_epoch is not None:
                 on_epoch(record)
@@ -142,6 +143,7 @@ def _training_record(plan: TrainingPlan, records: list[EpochRecord]) -> dict[str
         "torch": str(torch.__version__),
     }
     if plan.slots:
+        record["supplier"] = plan.config.objective.supplier
         record["slots"] = {str(label): vertex for label, vertex in plan.slots.items()}
     return record
 

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from itertools import islice
 
 from ..errors import InvalidInputError
 
@@ -84,11 +85,11 @@ def allocate(taken: Collection[int], n_slots: int, n_new: int, side: Side) -> tu
         InvalidInputError: if too few are free.
     """
     owned = set(taken)
-    order = range(n_slots) if side is Side.TOP else range(n_slots - 1, -1, -1)
-    free = [slot for slot in order if slot not in owned]
-    if n_new > len(free):
+    n_free = n_slots - len(owned)
+    if n_new > n_free:
         raise InvalidInputError(
-            f"{n_new} new classes need as many slots, but only {len(free)} of {n_slots} are free",
+            f"{n_new} new classes need as many slots, but only {n_free} of {n_slots} are free",
             hint="a larger simplex is another space: begin a new model line with more slots",
         )
-    return tuple(free[:n_new])
+    order = range(n_slots) if side is Side.TOP else range(n_slots - 1, -1, -1)
+    return tuple(islice((slot for slot in order if slot not in owned), n_new))

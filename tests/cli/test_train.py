@@ -191,6 +191,23 @@ def test_a_finished_run_is_the_same_version_and_another_one_is_refused(
     assert "checkpoint of another run" in refused.err
 
 
+def test_an_interrupted_training_says_how_to_go_on(
+    workshop: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("compat.workflow.training.train", interrupted)
+    stopped = workshop("train", "v1.toml")
+    assert stopped.code == 130
+    assert "nothing is kept: name a file in [training] checkpoint" in stopped.err
+    path = tmp_path / "v1.toml"
+    path.write_text(path.read_text() + 'checkpoint = "run.safetensors"\n')
+    assert "no epoch was finished" in workshop("train", "v1.toml").err
+    (tmp_path / "run.safetensors").touch()
+    assert "samespace train v1.toml --resume run.safetensors" in workshop("train", "v1.toml").err
+
+
 def test_two_processes_train_one_version(workshop: Run, tmp_path: Path) -> None:
     """As `torchrun` starts them: one result, one version, whichever is asked."""
     with socket.socket() as opened:

@@ -183,9 +183,24 @@ def test_a_nan_loss_stops_with_the_step_and_keeps_the_checkpoint(
     kept = checkpoint.read_bytes()
     with pytest.raises(TrainingDivergedError, match=r"nan in step 5 \(epoch 2\): size nan") as info:
         next(records)
-    assert info.value.hint is not None
+    assert f"epoch 1 is kept in {checkpoint}" in str(info.value.hint)
     assert checkpoint.read_bytes() == kept
     assert all(bool(torch.isfinite(p).all()) for p in encoder.parameters())
+    with pytest.raises(TrainingDivergedError) as first:
+        list(train(new_encoder(), Exploding(at=1), data, options))
+    assert "no epoch is kept" in str(first.value.hint)  # what lies there is an earlier run's
+    assert checkpoint.read_bytes() == kept
+
+
+@pytest.mark.parametrize("name", [".", "file/below"])
+def test_where_no_checkpoint_can_be_written_nothing_is_trained(
+    data: TrainingData, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "file").touch()
+    objective = Exploding(at=-1)
+    with pytest.raises(InvalidInputError, match="a checkpoint cannot be written"):
+        train(new_encoder(), objective, data, replace(OPTIONS, checkpoint=tmp_path / name))
+    assert objective.calls == 0
 
 
 def test_each_epoch_has_its_own_order_and_views(data: TrainingData) -> None:

@@ -126,6 +126,10 @@ def test_classes_are_numbered_in_sorted_order(path: Path) -> None:
         ({"inputs": np.zeros((2, 3)), "labels": np.arange(2)}, "uint8 or float32"),
         ({"inputs": np.zeros((2, 3), np.uint8), "labels": np.zeros(2)}, "labels must be integers"),
         ({"inputs": np.zeros((2, 3), np.uint8), "labels": np.arange(3)}, "one label for each"),
+        (
+            {"inputs": np.zeros((1, 3), np.uint8), "labels": np.array([2**63], np.uint64)},
+            "must fit into int64",
+        ),
         ({"inputs": np.zeros((0, 3), np.uint8), "labels": np.arange(0)}, "at least one"),
     ],
 )

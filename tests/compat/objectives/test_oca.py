@@ -229,7 +229,7 @@ def test_a_missing_old_model_is_refused() -> None:
         ({"new_weight": -1}, "weights"),
         ({"new_weight": 0, "compatible_weight": 0, "alignment_weight": 0}, "weights"),
         ({"label_smoothing": 1.0}, "label_smoothing"),
-        ({"compatible_scale": 0}, "scales"),
+        ({"compatible_scale": 0}, "compatible_scale must be above 0"),
     ],
 )
 def test_options_out_of_range_are_refused(options: dict[str, float], message: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from compat.classifiers import read_classifier
 from compat.objectives.bct import BCT
 from compat.training_config import TrainingConfig
 from compat.workflow.embedding import canary_deviation, embed_inputs, load_version
+from compat.workflow.slots import plan_slots
 from compat.workflow.training import train_version
 from registry import Registry
+from registry.domain.canonical import Json
 from registry.domain.contracts import ContractKind
 from registry.errors import ConflictError, DimensionMismatchError, InvalidInputError, NotFoundError
 from tests.compat.workflow.lines import N_INPUTS, Line
@@ -167,8 +170,37 @@ def test_slots_come_from_the_registry_and_only_with_the_training(line: Line) -> 
     train_version(line.registry, plan)
     assert line.registry.slots.get("docs").of("mine") == plan.slots
     other = {"name": "cores", "against": "docs@1"}
-    with pytest.raises(InvalidInputError, match="class 0 owned vertex 8 when docs@1 was trained"):
-        line.plan(line.config(8, "a.npz", objective=other))
+    theirs = line.plan(line.config(8, "a.npz", objective=other))
+    assert theirs.slots == {0: 0, 1: 1, 2: 2, 3: 3}  # equal labels of another supplier's classes
+
+
+def test_an_old_version_stands_in_the_same_simplex_or_is_refused(line: Line) -> None:
+    config = line.config(8, "a.npz", objective={"name": "cores"})
+    made = line.train(config)
+    labels = (0, 1, 2, 3)
+
+    def plan(training: dict[str, Json], supplier: str = "local") -> dict[int, int]:
+        named = replace(config.objective, supplier=supplier)
+        old = replace(made, training=training)
+        return plan_slots(line.registry, replace(config, objective=named), labels, 9, old)
+
+    assert plan(dict(made.training)) == {0: 0, 1: 1, 2: 2, 3: 3}
+    assert plan({}) == {0: 0, 1: 1, 2: 2, 3: 3}  # from elsewhere, without a record
+    moved: dict[str, Json] = {"supplier": "local", "slots": {"0": 7}}
+    with pytest.raises(InvalidInputError, match=r"class 0 owned vertex 7 when docs@1 was trained"):
+        plan(moved)
+    with pytest.raises(InvalidInputError, match=r"own vertices of docs@1.*: \[4\]"):
+        plan({"supplier": "hub", "slots": {"0": 4}}, supplier="mine")
+    with pytest.raises(InvalidInputError, match="not trained with a simplex"):
+        plan({"objective": "independent"})
+
+
+def test_a_training_that_is_refused_claims_no_slots(line: Line) -> None:
+    plan = line.plan(line.config(8, "a.npz", objective={"name": "cores"}))
+    with pytest.raises(NotFoundError, match="there is no checkpoint"):
+        train_version(line.registry, plan, resume=line.folder / "absent")
+    with pytest.raises(NotFoundError):
+        line.registry.slots.get("docs")
 
 
 def test_slots_that_somebody_took_meanwhile_stop_the_training(line: Line) -> None:
@@ -284,7 +316,7 @@ def test_what_is_missing_is_said_in_one_line(line: Line) -> None:
         line.plan(line.config(6, "b.npz", **small))
     with pytest.raises(DimensionMismatchError, match="the old model has 8 dimensions"):
         line.plan(line.config(6, "b.npz", objective={"name": "oca", **old}))
-    with pytest.raises(DimensionMismatchError, match="does not share the simplex"):
+    with pytest.raises(InvalidInputError, match="docs@1 was not trained with a simplex"):
         line.plan(line.config(16, "b.npz", objective={"name": "cores", **old}))
     with pytest.raises(NotFoundError, match="docs"):
         line.plan(line.config(16, "b.npz", objective={"name": "bt2", **old, "twin": "docs@9"}))

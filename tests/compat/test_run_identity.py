@@ -1,0 +1,67 @@
+"""A run is known again where only rounding differs, and nowhere else."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from compat.run_identity import RunIdentity, identify_run
+from compat.training_options import TrainingData, TrainingOptions
+
+
+def parts(seed: int = 0, noise: float = 0.0) -> nn.ModuleDict:
+    torch.manual_seed(seed)
+    modules = nn.ModuleDict({"encoder": nn.Linear(6, 4), "objective": nn.Linear(4, 3)})
+    with torch.no_grad():
+        for p in modules.parameters():
+            p.mul_(1 + noise * torch.randn_like(p))
+    return modules
+
+
+DATA = TrainingData(
+    torch.arange(60.0).reshape(10, 6),
+    torch.arange(10) % 3,
+    old_features=torch.arange(40.0).reshape(10, 4).cos(),
+)
+OPTIONS = TrainingOptions()
+
+
+def matches(run: RunIdentity, other: RunIdentity) -> bool:
+    stored = json.loads(json.dumps({"run": other.digest, "sketch": other.sketch}))
+    return run.is_same(stored["run"], stored["sketch"])
+
+
+def identity(
+    modules: nn.ModuleDict | None = None,
+    data: TrainingData = DATA,
+    options: TrainingOptions = OPTIONS,
+    old: str = "a",
+) -> RunIdentity:
+    return identify_run(parts() if modules is None else modules, data, options, {"old": old})
+
+
+def test_rounding_and_how_a_run_is_carried_out_do_not_count() -> None:
+    features = DATA.old_features
+    assert features is not None
+    rounded = replace(DATA, old_features=features * (1 + 1e-6))
+    options = replace(OPTIONS, device="cpu", checkpoint_every=3)
+    assert matches(identity(), identity(parts(noise=1e-6), rounded, options))
+
+
+def test_everything_else_does() -> None:
+    features = DATA.old_features
+    assert features is not None
+    others = (
+        identity(parts(seed=1)),
+        identity(data=replace(DATA, inputs=DATA.inputs + 1)),
+        identity(data=replace(DATA, labels=DATA.labels.flip(0))),
+        identity(data=replace(DATA, old_features=features.flip(0))),
+        identity(data=replace(DATA, old_features=None)),
+        identity(options=replace(OPTIONS, seed=1)),
+        identity(old="b"),
+    )
+    assert [matches(identity(), other) for other in others] == [False] * len(others)
+    assert not identity().is_same(identity().digest, None)
