@@ -115,6 +115,16 @@ def test_marked_blocks_run_as_they_stand(
     assert "products@1" in capsys.readouterr().out
 
 
+def test_the_summaries_and_baselines_of_the_how_to_run(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for block in blocks(ROOT / "docs" / "how-to" / "measure-a-chain.md"):
+        run_block(block, capsys)
+    said = capsys.readouterr().out
+    assert "AC 1.0\n" in said  # 0.64, 0.66 > 0.61 and 0.71 > 0.70
+    assert "(10, 64) (10, 40)" in said
+
+
 def test_the_configuration_of_the_how_to_trains(
     workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
