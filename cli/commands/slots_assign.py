@@ -33,8 +33,9 @@ def assign(
 ) -> int:
     """Give the classes LABELS slots of the model line MODEL; a class keeps its slot for ever.
 
-    Labels that are all whole numbers are taken as numbers. 'samespace train' assigns the classes
-    of its training data by itself; this is for those of a model that comes from elsewhere.
+    Labels that are all whole numbers are taken as numbers; put -- before negative ones.
+    'samespace train' assigns the classes of its training data by itself; this is for those of a
+    model that comes from elsewhere.
 
     \b
     Example:

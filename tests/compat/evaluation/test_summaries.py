@@ -21,8 +21,8 @@ ROWS = {
     "UniBCT": ([80.93, 57.24, 16.06], [78.30, 50.97, 13.25], (48.90, 59.19, 53.52)),
     "Hot-refresh": ([79.57, 58.15, 13.88], [76.53, 50.05, 10.35], (47.78, 52.50, 50.03)),
     "AdvBCT": ([82.78, 62.13, 15.71], [78.55, 52.31, 11.49], (49.55, 58.09, 53.45)),
-    # P_1 is published as 53.34, which the formula misses by 0.11; all else of the row fits
-    "LCE": ([81.57, 60.85, 16.48], [77.83, 51.35, 12.17], (49.65, 57.41, 53.23)),
+    # its P_1 is published as 53.34, which the formula misses by 0.11; all else of the row fits
+    "LCE": ([81.57, 60.85, 16.48], [77.83, 51.35, 12.17], (49.65, 57.41)),
 }
 
 
@@ -37,10 +37,10 @@ def scores_of(new_new: list[float], new_old: list[float]) -> UpgradeScores:
 
 @pytest.mark.parametrize("method", ROWS)
 def test_published_upgrade_scores(method: str) -> None:
-    self_test, cross_test, published = ROWS[method]
+    self_test, cross_test, published = ROWS[method]  # P_up, P_comp, P_1
     found = scores_of(self_test, cross_test)
     percent = (100 * found.p_up, 100 * found.p_comp, 100 * found.p_1)
-    assert percent == pytest.approx(published, abs=0.01)
+    assert percent[: len(published)] == pytest.approx(published, abs=0.01)
 
 
 def test_the_fixed_points_of_the_upgrade_scores() -> None:
