@@ -125,6 +125,9 @@ def joined(device: DeviceName = "auto") -> Iterator[Workers]:
     distributed.init_process_group("nccl" if kind == "cuda" else "gloo")
     try:
         yield current_workers()
+        # Who leaves first closes connections that the others' threads may still be busy with, and
+        # gloo then ends a process that has done its work by an abort.
+        distributed.barrier()
     finally:
         distributed.destroy_process_group()
 
