@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from compat.training import EpochRecord
+    from compat.workflow.training import TrainingPlan
+    from registry.service import Registration
 
 
 @click.command()
@@ -57,10 +59,7 @@ def train(
     chosen = read_training_config(config)
     with session.open() as registry, joined(chosen.training.device):
         plan = plan_training(registry, chosen, directory=config.parent, old_factory=old_factory)
-        what = (
-            f"{chosen.model.name}: {chosen.objective.name} on {len(plan.data.labels)} samples of "
-            f"{plan.data.n_classes} classes, {chosen.training.epochs} epochs"
-        )
+        what = _described(plan)
         if dry_run:
             return session.output.result({"dry_run": True}, f"would train {what}")
         if is_first:
@@ -74,6 +73,18 @@ def train(
             raise
     if not is_first:
         return 0
+    return _tell(session, made)
+
+
+def _described(plan: TrainingPlan) -> str:
+    chosen = plan.config
+    return (
+        f"{chosen.model.name}: {chosen.objective.name} on {len(plan.data.labels)} samples of "
+        f"{plan.data.n_classes} classes, {chosen.training.epochs} epochs"
+    )
+
+
+def _tell(session: Session, made: Registration) -> int:
     version = made.version
     return session.output.result(
         {
