@@ -13,6 +13,7 @@ from registry.errors import InvalidInputError, SamespaceError
 
 from .augmentation import random_maps, views_through
 from .encoders import Encoder
+from .epoch_rows import rehearsed_rows
 from .objectives.protocol import CompatBatch, LossTerms, Needs, Objective, needs_of
 from .run_identity import RunIdentity
 from .training_options import TrainingData, TrainingOptions
@@ -68,13 +69,16 @@ def check_parts(
     """Return the teachers that a run needs, after checking that every need is met.
 
     Raises:
-        InvalidInputError: if the objective is no network, a teacher is missing, or the data carry
-            features of views that augmentation would change.
+        InvalidInputError: if the objective is no network, a teacher is missing, the data carry
+            features of views that augmentation would change, or a step is too small for its share
+            of rehearsed rows.
     """
     if not isinstance(objective, nn.Module):
         raise InvalidInputError(
             f"an objective must be an nn.Module but {type(objective).__name__} is none"
         )
+    if data.rehearsal_share is not None:
+        rehearsed_rows(data.rehearsal_share, options.step_size)
     needs = needs_of(objective)
     old = _teacher("old", teachers.old, data.old_features, is_needed=needs.old_features)
     twin = _teacher("twin", teachers.twin, data.twin_features, is_needed=needs.twin_features)
@@ -99,21 +103,6 @@ def _teacher(
             hint=f"give it: train(…, {name}_encoder=load_encoder(directory))",
         )
     return encoder
-
-
-def step_rows(order: Tensor, size: int) -> list[Tensor]:
-    """Return the rows of each step: `size` of them, and in the last one what is left.
-
-    A single row that is left joins the step before, since nothing can be normalised over one row.
-
-    Args:
-        order: the rows of an epoch. Shape: (n,).
-        size: rows a step, at least 1.
-    """
-    steps = list(torch.split(order, size))
-    if len(steps) > 1 and size > 1 and len(steps[-1]) == 1:
-        steps[-2:] = [torch.cat(steps[-2:])]
-    return steps
 
 
 def compute_gradients(
