@@ -85,11 +85,14 @@ def identify_run(
 
 
 def _settings(options: TrainingOptions) -> dict[str, Json]:
-    return {
+    settings: dict[str, Json] = {
         entry.name: repr(getattr(options, entry.name))
         for entry in fields(options)
         if entry.name not in _NOT_IN_DIGEST
     }
+    if options.augmentation.views is None:  # earlier checkpoints say nothing of it
+        settings["augmentation"] = repr(options.augmentation).replace(", views=None", "")
+    return settings
 
 
 def _sketch(tensors: Iterable[Tensor]) -> Iterable[float]:

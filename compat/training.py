@@ -12,10 +12,12 @@ from torch import Tensor, nn
 
 from registry.errors import InvalidInputError
 
+from .augmentation import random_maps
 from .checkpoints import check_checkpoint_path, read_checkpoint, write_checkpoint
 from .devices import choose_device, place
 from .encoders import Encoder, fingerprint
 from .epoch_rows import epoch_rows
+from .kept_views import KeptViews
 from .objectives.protocol import Objective, needs_of
 from .run_identity import identify_run
 from .seeds import derive_seed, seeded
@@ -42,7 +44,7 @@ class EpochRecord:
         n_epochs: how many the run has.
         losses: mean of each weighted loss term over the samples of the epoch's steps.
         learning_rate: at the epoch's last step.
-        seconds: wall time of the epoch.
+        seconds: wall time of the epoch, with what the teachers needed to embed a new view.
         samples_per_second: samples of the epoch's steps by wall time.
     """
 
@@ -122,13 +124,15 @@ def train(  # noqa: PLR0913 -- a run has this many parts
 
 def _epochs(run: Run, data: TrainingData, done: int) -> Iterator[EpochRecord]:
     options, rank, kept = run.options, run.workers.rank, done
+    views = KeptViews(run, data)
     for epoch in range(done, options.epochs):
         started = time.perf_counter()
+        seen, maps = views.of_epoch(epoch)
         run.modules.train()
         place_in_run = (epoch,) if run.workers.is_first else (epoch, 2, rank)
         with seeded(derive_seed(options.seed, *place_in_run)):  # for dropout and the like
             try:
-                losses, rate, n_samples = _one_epoch(run, data, epoch)
+                losses, rate, n_samples = _one_epoch(run, seen, maps, epoch)
             except TrainingDivergedError as error:
                 raise _saying_what_is_kept(error, options, kept) from None
         run.modules.eval()
@@ -150,7 +154,9 @@ def _saying_what_is_kept(
     return TrainingDivergedError(str(error), hint=f"{error.hint}; {found}")
 
 
-def _one_epoch(run: Run, data: TrainingData, epoch: int) -> tuple[dict[str, float], float, int]:
+def _one_epoch(
+    run: Run, data: TrainingData, kept_maps: Tensor | None, epoch: int
+) -> tuple[dict[str, float], float, int]:
     """Take one pass; return each loss term's mean, the last learning rate, and the samples seen."""
     rng = torch.Generator().manual_seed(derive_seed(run.options.seed, epoch, 1))
     steps = epoch_rows(
@@ -166,11 +172,19 @@ def _one_epoch(run: Run, data: TrainingData, epoch: int) -> tuple[dict[str, floa
     for number, rows in enumerate(steps):
         step = epoch * len(steps) + number
         rate = run.options.rate_at(step, len(steps))
-        terms = compute_gradients(run, data, rows, rng)
+        terms = compute_gradients(run, data, rows, _step_maps(run, rows, kept_maps, rng))
         where = f"step {step + 1} (epoch {epoch + 1})"
         for name, value in descend(run, terms, rate=rate, where=where).items():
             sums[name] = sums.get(name, 0.0) + value * len(rows)
     return {name: total / n for name, total in sums.items()}, rate, n
+
+
+def _step_maps(
+    run: Run, rows: Tensor, kept_maps: Tensor | None, rng: torch.Generator
+) -> Tensor | None:
+    if kept_maps is not None:
+        return kept_maps[rows]
+    return random_maps(len(rows), run.options.augmentation, rng)
 
 
 def _write(run: Run, checkpoint: Path, epoch: int) -> None:

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from registry.errors import InvalidInputError, SamespaceError
 
-from .augmentation import random_maps, views_through
+from .augmentation import views_through
 from .encoders import Encoder
 from .epoch_rows import rehearsed_rows
 from .objectives.protocol import CompatBatch, LossTerms, Needs, Objective, needs_of
@@ -62,6 +62,10 @@ class Run:
         """Return the parameters that are trained."""
         return [p for group in self.optimizer.param_groups for p in group["params"]]
 
+    def autocast(self) -> torch.autocast:
+        """Return the context in which encoders run."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.amp == "bf16")
+
 
 def check_parts(
     objective: Objective, data: TrainingData, options: TrainingOptions, teachers: Teachers
@@ -106,7 +110,7 @@ def _teacher(
 
 
 def compute_gradients(
-    run: Run, data: TrainingData, rows: Tensor, rng: torch.Generator
+    run: Run, data: TrainingData, rows: Tensor, maps: Tensor | None
 ) -> dict[str, Tensor]:
     """Leave the gradients of a step in the parameters, and return the mean of each loss term.
 
@@ -114,10 +118,10 @@ def compute_gradients(
         run: the parts.
         data: on the device, or not.
         rows: the step's rows, the same in every process. Shape: (n,).
-        rng: draws the views, the same in every process.
+        maps: make the views of those rows, the same in every process; None for no augmentation.
+            Shape: (n, 2, 3).
     """
     run.optimizer.zero_grad(set_to_none=True)
-    maps = random_maps(len(rows), run.options.augmentation, rng)
     share, weight = run.workers.share(len(rows))
     places = torch.arange(len(rows))[share]
     sums: dict[str, Tensor] = {}
@@ -134,10 +138,8 @@ def compute_gradients(
 
 
 def _losses(run: Run, data: TrainingData, rows: Tensor, maps: Tensor | None) -> LossTerms:
-    views = _rows(data.inputs, rows, run.device)
-    if maps is not None:
-        views = views_through(maps, views, run.options.augmentation)
-    with torch.autocast(run.device.type, torch.bfloat16, enabled=run.options.amp == "bf16"):
+    views = views_of(run, data, rows, maps)
+    with run.autocast():
         features = run.backbone(views)
         old = _taught(run.teachers.old, data.old_features, rows, views)
         twin = _taught(run.teachers.twin, data.twin_features, rows, views)
@@ -151,6 +153,12 @@ def _losses(run: Run, data: TrainingData, rows: Tensor, maps: Tensor | None) -> 
     )
     terms: LossTerms = run.modules["objective"](batch)
     return terms
+
+
+def views_of(run: Run, data: TrainingData, rows: Tensor, maps: Tensor | None) -> Tensor:
+    """Return what encoders see of rows, on the run's device; maps as for `compute_gradients`."""
+    inputs = _rows(data.inputs, rows, run.device)
+    return inputs if maps is None else views_through(maps, inputs, run.options.augmentation)
 
 
 def _taught(

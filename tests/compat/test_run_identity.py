@@ -78,3 +78,6 @@ def test_everything_else_does() -> None:
     shares = [(4, 0.5), (4, 0.25), (5, 0.5)]
     runs = [identity(data=replace(DATA, n_rehearsed=n, rehearsal_share=s)) for n, s in shares]
     assert len({run.digest for run in runs}) == 3
+    views = [Augmentation(shift=0.1, views=n) for n in (None, 1, 2)]
+    runs = [identity(options=replace(OPTIONS, augmentation=a)) for a in views]
+    assert len({run.digest for run in runs}) == 3
