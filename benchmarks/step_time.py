@@ -1,8 +1,12 @@
 """Time of a training step of each objective over plain training of the same backbone.
 
-Two settings: ``views`` augments images, so that objectives that look at the old model embed every
-view with it; ``cached`` does not, and old features are computed once. The epochs of all objectives
-take turns, so that a machine that is busy for a while slows all of them.
+Three settings: ``views`` augments images, so that objectives that look at the old model embed every
+view with it; ``kept views`` has seen all its views before, so that their old features are at hand;
+``cached`` does not augment, and old features are computed once. The epochs of all objectives take
+turns, so that a machine that is busy for a while slows all of them.
+
+A run of E epochs that keeps V views pays for ``views`` in V of them and for ``kept views`` in the
+others: ``amortised`` is the mean ratio.
 
 Usage: python -m benchmarks.step_time [--rounds 7]
 """
@@ -36,6 +40,8 @@ N_SAMPLES = 2560
 SKIPPED = frozenset({"oca, half as long again", "turned start"})  # their steps are oca's
 TIMED = tuple(method for method in METHODS if method.name not in SKIPPED)
 PLAIN = TIMED[0]
+AMORTISED = ("bt2", "d-simplex-hoc")
+RUNS = ((100, 10), (12, 4))  # epochs and views
 
 
 def epochs(method: Method, run: Run, data: Images) -> Iterator[EpochRecord]:
@@ -63,10 +69,9 @@ def epochs(method: Method, run: Run, data: Images) -> Iterator[EpochRecord]:
     )
 
 
-def measured(size: str, *, is_cached: bool, rounds: int) -> dict[str, object]:
+def measured(size: str, augmentation: Augmentation, rounds: int) -> dict[str, dict[str, float]]:
     """Return, by method, the ratio to plain training and samples per second."""
     given = SIZES[size]
-    augmentation = Augmentation() if is_cached else given.training.augmentation
     training = replace(given.training, epochs=10_000, augmentation=augmentation)
     run = Run(replace(given, training=training), 0, Path())
     generator = torch.Generator().manual_seed(0)
@@ -74,13 +79,29 @@ def measured(size: str, *, is_cached: bool, rounds: int) -> dict[str, object]:
     data = Images(pixels, torch.arange(N_SAMPLES) % N_SLOTS)
     trainings = [epochs(method, run, data) for method in TIMED]
     for training_of in trainings:
-        next(training_of)  # warms up
+        next(training_of)  # warms up, and computes what is kept of a single view
     steps = [lambda one=one: next(one) for one in trainings]
     seconds, ratios = side_by_side(steps, rounds)
     return {
         method.name: {"ratio": round(ratio, 3), "samples_per_s": round(N_SAMPLES / second)}
         for method, second, ratio in zip(TIMED, seconds, ratios, strict=True)
     }
+
+
+def amortised(
+    views: dict[str, dict[str, float]], kept: dict[str, dict[str, float]]
+) -> dict[str, dict[str, float]]:
+    """Return the mean ratio over whole runs that keep their views, by method."""
+    means: dict[str, dict[str, float]] = {}
+    for name in AMORTISED:
+        fresh, at_hand = views[name]["ratio"], kept[name]["ratio"]
+        means[name] = {
+            f"{n_epochs} epochs, {n_views} views": round(
+                (n_views * fresh + (n_epochs - n_views) * at_hand) / n_epochs, 3
+            )
+            for n_epochs, n_views in RUNS
+        }
+    return means
 
 
 def main() -> None:
@@ -90,6 +111,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     given = parser.parse_args()
     size = SIZES[given.size]
+    augmentation = size.training.augmentation
+    views = measured(given.size, augmentation, given.rounds)
+    kept = measured(given.size, replace(augmentation, views=1), given.rounds)
     report(
         f"step_time_{given.size}",
         {
@@ -97,8 +121,10 @@ def main() -> None:
             f"{size.training.batch_size}; backbone {size.backbone} {size.options}",
             "torch": str(torch.__version__),
             "rounds": given.rounds,
-            "views": measured(given.size, is_cached=False, rounds=given.rounds),
-            "cached": measured(given.size, is_cached=True, rounds=given.rounds),
+            "views": views,
+            "kept views": kept,
+            "cached": measured(given.size, Augmentation(), given.rounds),
+            "amortised": amortised(views, kept),
         },
     )
 

@@ -108,6 +108,8 @@ def test_bt2_trains_on_features_of_the_same_augmented_views(
     bt2 = {"name": "bt2", "against": "docs@1", "twin": "docs@2", "options": {"to_add_dim": 2}}
     plan = line.plan(line.config(0, "images.npz", **sections(10), objective=bt2))
     assert plan.data.old_features is None  # no table: views vary
+    two_views = {**sections(10), "augmentation": {"shift": 0.1, "views": 2}}
+    assert line.train(line.config(0, "images.npz", **two_views, objective=bt2)).dim == 8
     assert line.train(line.config(0, "images.npz", **sections(10), objective=bt2)).dim == 8
 
 
