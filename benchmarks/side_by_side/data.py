@@ -24,10 +24,12 @@ class Images:
     Attributes:
         pixels: uint8. Shape: (n, 3, 32, 32).
         labels: Shape: (n,).
+        n_rehearsed: how many of them, the last ones, are rehearsed from earlier tasks.
     """
 
     pixels: Tensor
     labels: Tensor
+    n_rehearsed: int = 0
 
     def first_classes(self, n: int) -> Images:
         """Return the images of the classes below n."""
