@@ -26,6 +26,11 @@ class Augmentation:
         shear: sideways share of a step upwards.
         flip: whether half of the images, drawn anew each time, are mirrored left to right.
         padding: what stands beyond the border: raw zeros, or the border's own values.
+        views: how many views of each image a training run has, at least 1: they are drawn once, and
+            its epochs take turns with them. None draws a fresh view whenever an image is seen.
+
+    Raises:
+        InvalidInputError: if a value is out of its range, or there are views without augmentation.
     """
 
     rotation: float = 0.0
@@ -34,10 +39,22 @@ class Augmentation:
     shear: float = 0.0
     flip: bool = False
     padding: Literal["zeros", "border"] = "zeros"
+    views: int | None = None
 
     def __post_init__(self) -> None:
         if min(self.rotation, self.shift, self.scale, self.shear) < 0:
             raise InvalidInputError(f"amounts of augmentation must be at least 0 but got {self}")
+        if self.views is not None and self.views < 1:
+            raise InvalidInputError(
+                f"views of an augmentation must be at least 1 but are {self.views}",
+                hint="leave them out for a fresh view of an image whenever it is seen",
+            )
+        if self.views is not None and self.is_none:
+            raise InvalidInputError(
+                f"{self.views} views of each image were asked for, but no augmentation that could "
+                "make them",
+                hint="say how far they go, as shift = 0.1, or drop views",
+            )
 
     @property
     def is_none(self) -> bool:

@@ -10,7 +10,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from registry.domain.canonical import digest_json
+from registry.domain.canonical import Json, digest_json
 
 from .encoders import cpu_tensors, digest_tensors, structure_digest
 from .training_options import TrainingData, TrainingOptions
@@ -31,7 +31,7 @@ class RunIdentity:
     be near to each other.
 
     Attributes:
-        digest: of raw data, network, options and teachers.
+        digest: of raw data and how they are rehearsed, network, options and teachers.
         sketch: root mean square, and one projection on that scale, of each tensor of first weights
             and old features.
     """
@@ -68,24 +68,31 @@ def identify_run(
         options: how to train.
         teachers: fingerprints of the frozen encoders that embed along, by their part.
     """
-    settings = {
+    raw = {"inputs": data.inputs, "labels": data.labels}
+    facts: dict[str, Json] = {
+        "options": _settings(options),
+        "objective": repr(getattr(modules["objective"], "options", None)),
+        "structure": structure_digest(modules),
+        "teachers": dict(teachers),
+        "data": digest_tensors({name: t.cpu().contiguous() for name, t in raw.items()}),
+    }
+    if data.rehearsal_share is not None:  # earlier checkpoints say nothing of it
+        facts["rehearsal"] = f"{data.rehearsal_share!r} from {data.n_rehearsed} rows"
+    digest = digest_json(facts)
+    weights = cpu_tensors(modules)
+    features = (t for t in (data.old_features, data.twin_features) if t is not None)
+    return RunIdentity(digest, tuple(_sketch((*(weights[n] for n in sorted(weights)), *features))))
+
+
+def _settings(options: TrainingOptions) -> dict[str, Json]:
+    settings: dict[str, Json] = {
         entry.name: repr(getattr(options, entry.name))
         for entry in fields(options)
         if entry.name not in _NOT_IN_DIGEST
     }
-    raw = {"inputs": data.inputs, "labels": data.labels}
-    digest = digest_json(
-        {
-            "options": settings,
-            "objective": repr(getattr(modules["objective"], "options", None)),
-            "structure": structure_digest(modules),
-            "teachers": dict(teachers),
-            "data": digest_tensors({name: t.cpu().contiguous() for name, t in raw.items()}),
-        }
-    )
-    weights = cpu_tensors(modules)
-    features = (t for t in (data.old_features, data.twin_features) if t is not None)
-    return RunIdentity(digest, tuple(_sketch((*(weights[n] for n in sorted(weights)), *features))))
+    if options.augmentation.views is None:  # earlier checkpoints say nothing of it
+        settings["augmentation"] = repr(options.augmentation).replace(", views=None", "")
+    return settings
 
 
 def _sketch(tensors: Iterable[Tensor]) -> Iterable[float]:

@@ -12,9 +12,12 @@ from torch import Tensor, nn
 
 from registry.errors import InvalidInputError
 
+from .augmentation import random_maps
 from .checkpoints import check_checkpoint_path, read_checkpoint, write_checkpoint
 from .devices import choose_device, place
 from .encoders import Encoder, fingerprint
+from .epoch_rows import epoch_rows
+from .kept_views import KeptViews
 from .objectives.protocol import Objective, needs_of
 from .run_identity import identify_run
 from .seeds import derive_seed, seeded
@@ -26,7 +29,6 @@ from .training_step import (
     check_parts,
     compute_gradients,
     descend,
-    step_rows,
 )
 from .workers import Workers, current_workers
 
@@ -40,10 +42,10 @@ class EpochRecord:
     Attributes:
         epoch: its number, from 1.
         n_epochs: how many the run has.
-        losses: mean of each weighted loss term over the epoch's samples.
+        losses: mean of each weighted loss term over the samples of the epoch's steps.
         learning_rate: at the epoch's last step.
-        seconds: wall time of the epoch.
-        samples_per_second: training samples by wall time.
+        seconds: wall time of the epoch, with what the teachers needed to embed a new view.
+        samples_per_second: samples of the epoch's steps by wall time.
     """
 
     epoch: int
@@ -122,13 +124,15 @@ def train(  # noqa: PLR0913 -- a run has this many parts
 
 def _epochs(run: Run, data: TrainingData, done: int) -> Iterator[EpochRecord]:
     options, rank, kept = run.options, run.workers.rank, done
+    views = KeptViews(run, data)
     for epoch in range(done, options.epochs):
         started = time.perf_counter()
+        seen, maps = views.of_epoch(epoch)
         run.modules.train()
         place_in_run = (epoch,) if run.workers.is_first else (epoch, 2, rank)
         with seeded(derive_seed(options.seed, *place_in_run)):  # for dropout and the like
             try:
-                losses, rate = _one_epoch(run, data, epoch)
+                losses, rate, n_samples = _one_epoch(run, seen, maps, epoch)
             except TrainingDivergedError as error:
                 raise _saying_what_is_kept(error, options, kept) from None
         run.modules.eval()
@@ -137,7 +141,7 @@ def _epochs(run: Run, data: TrainingData, done: int) -> Iterator[EpochRecord]:
         if options.checkpoint is not None and options.is_checkpoint_due(epoch + 1):
             _write(run, options.checkpoint, epoch + 1)
             kept = epoch + 1
-        speed = len(data.labels) / max(seconds, 1e-9)
+        speed = n_samples / max(seconds, 1e-9)
         yield EpochRecord(epoch + 1, options.epochs, losses, rate, seconds, speed)
 
 
@@ -150,21 +154,37 @@ def _saying_what_is_kept(
     return TrainingDivergedError(str(error), hint=f"{error.hint}; {found}")
 
 
-def _one_epoch(run: Run, data: TrainingData, epoch: int) -> tuple[dict[str, float], float]:
-    """Take one pass over the data; return the mean of each loss term and the last learning rate."""
-    n = len(data.labels)
+def _one_epoch(
+    run: Run, data: TrainingData, kept_maps: Tensor | None, epoch: int
+) -> tuple[dict[str, float], float, int]:
+    """Take one pass; return each loss term's mean, the last learning rate, and the samples seen."""
     rng = torch.Generator().manual_seed(derive_seed(run.options.seed, epoch, 1))
-    steps = step_rows(torch.randperm(n, generator=rng), run.options.step_size)
+    steps = epoch_rows(
+        len(data.labels),
+        run.options.step_size,
+        rng,
+        n_rehearsed=data.n_rehearsed,
+        share=data.rehearsal_share,
+    )
+    n = sum(len(rows) for rows in steps)
     sums: dict[str, float] = {}
     rate = 0.0
     for number, rows in enumerate(steps):
         step = epoch * len(steps) + number
         rate = run.options.rate_at(step, len(steps))
-        terms = compute_gradients(run, data, rows, rng)
+        terms = compute_gradients(run, data, rows, _step_maps(run, rows, kept_maps, rng))
         where = f"step {step + 1} (epoch {epoch + 1})"
         for name, value in descend(run, terms, rate=rate, where=where).items():
             sums[name] = sums.get(name, 0.0) + value * len(rows)
-    return {name: total / n for name, total in sums.items()}, rate
+    return {name: total / n for name, total in sums.items()}, rate, n
+
+
+def _step_maps(
+    run: Run, rows: Tensor, kept_maps: Tensor | None, rng: torch.Generator
+) -> Tensor | None:
+    if kept_maps is not None:
+        return kept_maps[rows]
+    return random_maps(len(rows), run.options.augmentation, rng)
 
 
 def _write(run: Run, checkpoint: Path, epoch: int) -> None:

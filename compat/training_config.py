@@ -14,7 +14,7 @@ from registry.errors import CorruptFileError, InvalidInputError, NotFoundError
 from .augmentation import Augmentation
 from .options import build_options
 from .preprocessing import Preprocessing
-from .training_options import TrainingOptions
+from .training_options import TrainingOptions, check_share
 
 _SECTIONS = ("model", "data", "objective", "preprocessing", "augmentation", "training")
 
@@ -82,28 +82,32 @@ class DataConfig:
         train: an .npz file with `inputs` and `labels`.
         rehearsal: another one with data of earlier classes, which are trained along.
         rehearsal_per_class: how many of each class are rehearsed at most, at least 1; None for all.
+        rehearsal_share: share of each step's samples that are rehearsed ones, between 0 and 1; an
+            epoch is then one pass over the data of `train`. With None they have their share of all.
 
     Raises:
-        InvalidInputError: if the number is below 1, or there is nothing to rehearse.
+        InvalidInputError: if a number is out of its range, or there is nothing to rehearse.
     """
 
     train: Path
     rehearsal: Path | None = None
     rehearsal_per_class: int | None = None
+    rehearsal_share: float | None = None
 
     def __post_init__(self) -> None:
-        if self.rehearsal_per_class is None:
-            return
-        if self.rehearsal_per_class < 1:
+        if self.rehearsal_per_class is not None and self.rehearsal_per_class < 1:
             raise InvalidInputError(
                 f"rehearsal_per_class of [data] must be at least 1 but is "
                 f"{self.rehearsal_per_class}"
             )
-        if self.rehearsal is None:
-            raise InvalidInputError(
-                "[data] has rehearsal_per_class but nothing to rehearse",
-                hint='add rehearsal = "earlier.npz"',
-            )
+        if self.rehearsal_share is not None:
+            check_share(self.rehearsal_share)
+        for name in ("rehearsal_per_class", "rehearsal_share"):
+            if getattr(self, name) is not None and self.rehearsal is None:
+                raise InvalidInputError(
+                    f"[data] has {name} but nothing to rehearse",
+                    hint='add rehearsal = "earlier.npz"',
+                )
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ def read_training_data(
     rehearsal: Path | None = None,
     per_class: int | None = None,
     rng: np.random.Generator | None = None,
+    share: float | None = None,
 ) -> TrainingData:
     """Read inputs and labels from .npz files; classes are numbered 0, 1, … in order of their label.
 
@@ -31,13 +32,16 @@ def read_training_data(
         rehearsal: data of earlier classes that come behind them, or None.
         per_class: how many of each class's rehearsal are taken at most; None takes all.
         rng: draws those that are taken; needed with `per_class`.
+        share: see `TrainingData.rehearsal_share`.
 
     Raises:
         NotFoundError: if there is no such file.
         CorruptFileError: if it is not an .npz file of plain arrays.
-        InvalidInputError: if an array is missing or has a wrong type or shape.
+        InvalidInputError: if an array is missing or has a wrong type or shape, or there is nothing
+            of which the share could be taken.
     """
     inputs, labels = _read_file(path, "train")
+    n_new = len(labels)
     if rehearsal is not None:
         more, more_labels = _read_file(rehearsal, "rehearsal")
         if more.shape[1:] != inputs.shape[1:] or more.dtype != inputs.dtype:
@@ -53,6 +57,8 @@ def read_training_data(
         torch.from_numpy(inputs),
         torch.from_numpy(numbers.astype(np.int64)),
         classes=tuple(int(label) for label in classes),
+        n_rehearsed=len(labels) - n_new,
+        rehearsal_share=share,
     )
 
 

@@ -26,9 +26,13 @@ class TrainingData:
         old_features: vectors of the inputs by the old encoder, which then need not be computed
             anew; only without augmentation. Shape: (n, old_dim).
         twin_features: the same of the twin. Shape: (n, twin_dim).
+        n_rehearsed: how many of the rows are rehearsed ones; they come last.
+        rehearsal_share: share of each step's rows that are rehearsed ones, between 0 and 1; an
+            epoch is then one pass over the new rows. None gives them their share of all rows.
 
     Raises:
-        InvalidInputError: if they are empty or do not fit to each other.
+        InvalidInputError: if they are empty or do not fit to each other, or a share is asked for of
+            which there are no rows.
     """
 
     inputs: Tensor
@@ -36,6 +40,8 @@ class TrainingData:
     classes: tuple[int, ...] | None = None
     old_features: Tensor | None = None
     twin_features: Tensor | None = None
+    n_rehearsed: int = 0
+    rehearsal_share: float | None = None
 
     def __post_init__(self) -> None:
         if self.labels.ndim != 1 or len(self.inputs) != len(self.labels) or not len(self.labels):
@@ -48,11 +54,39 @@ class TrainingData:
                 raise InvalidInputError(
                     f"{len(features)} {name} features came with {len(self.labels)} labels"
                 )
+        self._check_rehearsal()
+
+    def _check_rehearsal(self) -> None:
+        n, share = len(self.labels), self.rehearsal_share
+        if not 0 <= self.n_rehearsed <= n:
+            raise InvalidInputError(f"{self.n_rehearsed} of {n} rows cannot be rehearsed ones")
+        if share is None:
+            return
+        check_share(share)
+        if not 0 < self.n_rehearsed < n:
+            raise InvalidInputError(
+                f"rehearsal_share needs new and rehearsed rows, but {self.n_rehearsed} of {n} rows "
+                "are rehearsed ones",
+                hint="give both, or drop rehearsal_share",
+            )
 
     @property
     def n_classes(self) -> int:
         """Number of classes: one more than the largest class number."""
         return int(self.labels.max()) + 1
+
+
+def check_share(share: float) -> None:
+    """Refuse a `rehearsal_share` that is none.
+
+    Raises:
+        InvalidInputError: if it is not between 0 and 1.
+    """
+    if not 0 < share < 1:
+        raise InvalidInputError(
+            f"rehearsal_share must lie between 0 and 1 but is {share}",
+            hint="0.5 takes half of each step from the rehearsed data; None, their share of all",
+        )
 
 
 @dataclass(frozen=True, slots=True)

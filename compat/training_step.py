@@ -11,8 +11,9 @@ from torch.nn import functional
 
 from registry.errors import InvalidInputError, SamespaceError
 
-from .augmentation import random_maps, views_through
+from .augmentation import views_through
 from .encoders import Encoder
+from .epoch_rows import rehearsed_rows
 from .objectives.protocol import CompatBatch, LossTerms, Needs, Objective, needs_of
 from .run_identity import RunIdentity
 from .training_options import TrainingData, TrainingOptions
@@ -61,6 +62,10 @@ class Run:
         """Return the parameters that are trained."""
         return [p for group in self.optimizer.param_groups for p in group["params"]]
 
+    def autocast(self) -> torch.autocast:
+        """Return the context in which encoders run."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.amp == "bf16")
+
 
 def check_parts(
     objective: Objective, data: TrainingData, options: TrainingOptions, teachers: Teachers
@@ -68,13 +73,16 @@ def check_parts(
     """Return the teachers that a run needs, after checking that every need is met.
 
     Raises:
-        InvalidInputError: if the objective is no network, a teacher is missing, or the data carry
-            features of views that augmentation would change.
+        InvalidInputError: if the objective is no network, a teacher is missing, the data carry
+            features of views that augmentation would change, or a step is too small for its share
+            of rehearsed rows.
     """
     if not isinstance(objective, nn.Module):
         raise InvalidInputError(
             f"an objective must be an nn.Module but {type(objective).__name__} is none"
         )
+    if data.rehearsal_share is not None:
+        rehearsed_rows(data.rehearsal_share, options.step_size)
     needs = needs_of(objective)
     old = _teacher("old", teachers.old, data.old_features, is_needed=needs.old_features)
     twin = _teacher("twin", teachers.twin, data.twin_features, is_needed=needs.twin_features)
@@ -101,23 +109,8 @@ def _teacher(
     return encoder
 
 
-def step_rows(order: Tensor, size: int) -> list[Tensor]:
-    """Return the rows of each step: `size` of them, and in the last one what is left.
-
-    A single row that is left joins the step before, since nothing can be normalised over one row.
-
-    Args:
-        order: the rows of an epoch. Shape: (n,).
-        size: rows a step, at least 1.
-    """
-    steps = list(torch.split(order, size))
-    if len(steps) > 1 and size > 1 and len(steps[-1]) == 1:
-        steps[-2:] = [torch.cat(steps[-2:])]
-    return steps
-
-
 def compute_gradients(
-    run: Run, data: TrainingData, rows: Tensor, rng: torch.Generator
+    run: Run, data: TrainingData, rows: Tensor, maps: Tensor | None
 ) -> dict[str, Tensor]:
     """Leave the gradients of a step in the parameters, and return the mean of each loss term.
 
@@ -125,10 +118,10 @@ def compute_gradients(
         run: the parts.
         data: on the device, or not.
         rows: the step's rows, the same in every process. Shape: (n,).
-        rng: draws the views, the same in every process.
+        maps: make the views of those rows, the same in every process; None for no augmentation.
+            Shape: (n, 2, 3).
     """
     run.optimizer.zero_grad(set_to_none=True)
-    maps = random_maps(len(rows), run.options.augmentation, rng)
     share, weight = run.workers.share(len(rows))
     places = torch.arange(len(rows))[share]
     sums: dict[str, Tensor] = {}
@@ -145,10 +138,8 @@ def compute_gradients(
 
 
 def _losses(run: Run, data: TrainingData, rows: Tensor, maps: Tensor | None) -> LossTerms:
-    views = _rows(data.inputs, rows, run.device)
-    if maps is not None:
-        views = views_through(maps, views, run.options.augmentation)
-    with torch.autocast(run.device.type, torch.bfloat16, enabled=run.options.amp == "bf16"):
+    views = views_of(run, data, rows, maps)
+    with run.autocast():
         features = run.backbone(views)
         old = _taught(run.teachers.old, data.old_features, rows, views)
         twin = _taught(run.teachers.twin, data.twin_features, rows, views)
@@ -162,6 +153,12 @@ def _losses(run: Run, data: TrainingData, rows: Tensor, maps: Tensor | None) -> 
     )
     terms: LossTerms = run.modules["objective"](batch)
     return terms
+
+
+def views_of(run: Run, data: TrainingData, rows: Tensor, maps: Tensor | None) -> Tensor:
+    """Return what encoders see of rows, on the run's device; maps as for `compute_gradients`."""
+    inputs = _rows(data.inputs, rows, run.device)
+    return inputs if maps is None else views_through(maps, inputs, run.options.augmentation)
 
 
 def _taught(

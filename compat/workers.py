@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 from torch import Tensor, distributed, nn
@@ -19,6 +20,8 @@ from torch import Tensor, distributed, nn
 from registry.errors import InvalidInputError
 
 from .devices import DeviceName, choose_device
+
+_PIECE: Final = 8192  # rows of a table that are exchanged at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +48,13 @@ class Workers:
         """
         if n_rows < 2 * self.n:
             return slice(0, n_rows), 1 / self.n
-        begin, end = (n_rows * k // self.n for k in (self.rank, self.rank + 1))
-        return slice(begin, end), (end - begin) / n_rows
+        part = self.part(n_rows)
+        return part, (part.stop - part.start) / n_rows
+
+    def part(self, n: int) -> slice:
+        """Return which of n things are this process's; it may be none."""
+        begin, end = (n * k // self.n for k in (self.rank, self.rank + 1))
+        return slice(begin, end)
 
     def add_up(self, parameters: Iterable[nn.Parameter], values: Tensor) -> Tensor:
         """Sum gradients, in place, and values over all processes; return the values' sums.
@@ -70,6 +78,22 @@ class Workers:
             if is_there:
                 parameter.grad = gradient.view_as(parameter).to(parameter.dtype, copy=True)
         return sums
+
+    def complete(self, table: Tensor, device: torch.device) -> None:
+        """Fill a table in place, of which each process has made some rows and left the others zero.
+
+        It may be larger than the device: it goes there and back piece by piece.
+
+        Args:
+            table: floats, contiguous, anywhere. Shape: (n, ...).
+            device: where the processes speak.
+        """
+        if self.n == 1:
+            return
+        for piece in torch.split(table, _PIECE):
+            whole = piece.to(device)
+            distributed.all_reduce(whole)
+            piece.copy_(whole)
 
     def spread(self, tensors: Iterable[Tensor]) -> None:
         """Overwrite tensors with those of the first process."""

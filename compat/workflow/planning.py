@@ -125,6 +125,7 @@ def _read(config: TrainingConfig) -> TrainingData:
         rehearsal=config.data.rehearsal,
         per_class=config.data.rehearsal_per_class,
         rng=np.random.default_rng(derive_seed(config.training.seed, *_REHEARSAL)),
+        share=config.data.rehearsal_share,
     )
 
 

@@ -72,6 +72,17 @@ def test_negative_amounts_are_refused() -> None:
         Augmentation(rotation=-1)
 
 
+def test_views_are_counted_and_need_an_augmentation() -> None:
+    assert Augmentation(flip=True, views=1).views == 1
+    for wrong in (0, -2):
+        with pytest.raises(InvalidInputError, match=f"must be at least 1 but are {wrong}") as info:
+            Augmentation(flip=True, views=wrong)
+        assert "fresh view" in (info.value.hint or "")
+    with pytest.raises(InvalidInputError, match=r"3 views .* no augmentation") as info:
+        Augmentation(views=3, padding="border")
+    assert "drop views" in (info.value.hint or "")
+
+
 def test_a_flip_mirrors_about_half_of_the_images() -> None:
     images = torch.zeros(200, 5, 4)
     images[:, :, 0] = 1.0

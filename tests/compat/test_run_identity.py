@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
+from compat.augmentation import Augmentation
 from compat.run_identity import RunIdentity, identify_run
 from compat.training_options import TrainingData, TrainingOptions
 
@@ -51,6 +52,14 @@ def test_rounding_and_how_a_run_is_carried_out_do_not_count() -> None:
     assert matches(identity(), identity(parts(noise=1e-6), rounded, options))
 
 
+def test_what_came_later_and_is_not_used_leaves_checkpoints_of_before_valid() -> None:
+    """The digests were taken before there were `rehearsal_share` and kept views."""
+    assert identity().digest.startswith("96f7f3714acd4a65")
+    moved = replace(OPTIONS, augmentation=Augmentation(shift=0.1))
+    assert identity(options=moved).digest.startswith("6a22e0493d0f85e7")
+    assert identity(data=replace(DATA, n_rehearsed=4)).digest == identity().digest
+
+
 def test_everything_else_does() -> None:
     features = DATA.old_features
     assert features is not None
@@ -60,8 +69,15 @@ def test_everything_else_does() -> None:
         identity(data=replace(DATA, labels=DATA.labels.flip(0))),
         identity(data=replace(DATA, old_features=features.flip(0))),
         identity(data=replace(DATA, old_features=None)),
+        identity(data=replace(DATA, n_rehearsed=4, rehearsal_share=0.5)),
         identity(options=replace(OPTIONS, seed=1)),
         identity(old="b"),
     )
     assert [matches(identity(), other) for other in others] == [False] * len(others)
     assert not identity().is_same(identity().digest, None)
+    shares = [(4, 0.5), (4, 0.25), (5, 0.5)]
+    runs = [identity(data=replace(DATA, n_rehearsed=n, rehearsal_share=s)) for n, s in shares]
+    assert len({run.digest for run in runs}) == 3
+    views = [Augmentation(shift=0.1, views=n) for n in (None, 1, 2)]
+    runs = [identity(options=replace(OPTIONS, augmentation=a)) for a in views]
+    assert len({run.digest for run in runs}) == 3

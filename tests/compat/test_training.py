@@ -288,3 +288,23 @@ def test_inputs_and_labels_must_fit() -> None:
         TrainingData(torch.zeros(3, 2), torch.zeros(2, dtype=torch.int64))
     with pytest.raises(InvalidInputError, match="one label for each input"):
         TrainingData(torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64))
+
+
+@pytest.mark.parametrize("wrong", [-1, 4])
+def test_no_more_rows_are_rehearsed_than_there_are(wrong: int) -> None:
+    with pytest.raises(InvalidInputError, match=f"{wrong} of 3 rows cannot be rehearsed"):
+        TrainingData(torch.zeros(3, 2), torch.arange(3), n_rehearsed=wrong)
+
+
+@pytest.mark.parametrize(
+    ("n", "share", "message"),
+    [
+        (1, 0.0, "between 0 and 1 but is 0.0"),
+        (1, 1.0, "between 0 and 1 but is 1.0"),
+        (0, 0.5, "0 of 3 rows are rehearsed"),
+        (3, 0.5, "3 of 3 rows are rehearsed"),
+    ],
+)
+def test_a_share_needs_new_and_rehearsed_rows(n: int, share: float, message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
+        TrainingData(torch.zeros(3, 2), torch.arange(3), n_rehearsed=n, rehearsal_share=share)

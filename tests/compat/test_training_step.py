@@ -20,7 +20,6 @@ from compat.objectives import CompatBatch, LossTerms, Setting, build_objective
 from compat.objectives.protocol import Objective
 from compat.training import TrainingDivergedError, train
 from compat.training_options import TrainingData, TrainingOptions
-from compat.training_step import step_rows
 from registry.domain.contracts import Contract
 from registry.errors import InvalidInputError
 
@@ -143,11 +142,7 @@ def test_accumulated_batches_step_as_one_large_batch_does(data: TrainingData, na
         torch.testing.assert_close(loss, losses[0], rtol=1e-5, atol=1e-6)
 
 
-def test_a_single_row_that_is_left_joins_the_step_before(data: TrainingData) -> None:
-    sizes = [len(rows) for rows in step_rows(torch.arange(33), 16)]
-    assert sizes == [16, 17]
-    assert [len(rows) for rows in step_rows(torch.arange(34), 16)] == [16, 16, 2]
-    assert [len(rows) for rows in step_rows(torch.arange(3), 1)] == [1, 1, 1]
+def test_batch_normalisation_never_sees_a_single_row_that_is_left(data: TrainingData) -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(SIDE**2, 6), nn.BatchNorm1d(6))
     odd = TrainingData(data.inputs[:33], data.labels[:33])
     assert len(list(train(Encoder(network, dim=6), Spy(), odd, OPTIONS))) == 2

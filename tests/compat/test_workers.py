@@ -45,6 +45,9 @@ def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
     (alone,) = train_with(1, tmp_path / "one")
     first, second = train_with(2, tmp_path / "two")
     assert list(first) == list(second) == list(alone)
+    # two views of 43 images, in batches of 4: the first has 5 batches of each view
+    n_embedded = [int(tensors.pop("kept.n_embedded")) for tensors in (alone, first, second)]
+    assert n_embedded == [86, 40, 46]
     for name, tensor in first.items():
         assert torch.equal(tensor, second[name]), name
         torch.testing.assert_close(tensor, alone[name], rtol=1e-4, atol=1e-5)
@@ -66,6 +69,13 @@ def test_shares_cover_a_step_once_and_weigh_one() -> None:
     assert Workers().share(3) == (slice(0, 3), 1.0)
 
 
+def test_parts_cover_everything_once() -> None:
+    for n in (0, 1, 2, 7):
+        parts = [Workers(rank, 3).part(n) for rank in range(3)]
+        assert [k for part in parts for k in range(n)[part]] == list(range(n))
+    assert Workers().part(5) == slice(0, 5)
+
+
 def test_alone_nothing_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     with joined("cpu") as workers:
@@ -75,6 +85,9 @@ def test_alone_nothing_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert workers.add_up([parameter], values) is values
     assert parameter.grad is None
     assert workers.tell("a") == "a"
+    table = torch.arange(3.0)
+    workers.complete(table, torch.device("cpu"))
+    assert table.tolist() == [0, 1, 2]
 
 
 def test_processes_that_do_not_know_each_other_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

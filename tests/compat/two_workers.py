@@ -10,11 +10,13 @@ from safetensors.torch import save_file
 from torch import nn
 
 from compat.augmentation import Augmentation
+from compat.devices import DeviceName
 from compat.encoders import Encoder, cpu_tensors
-from compat.objectives import Setting, build_objective
+from compat.objectives import CompatBatch, LossTerms, Setting, build_objective
 from compat.training import train
 from compat.training_options import TrainingData, TrainingOptions
 from compat.workers import joined
+from registry.domain.contracts import Contract
 
 N_CLASSES = 4
 
@@ -34,13 +36,37 @@ class Flat(nn.Module):
         return features
 
 
-def run(
-    checkpoint: Path | None, resume: Path | None, seed: int, device: str = "cpu"
-) -> list[float]:
-    """Train for a moment and write the weights; return the losses."""
-    torch.manual_seed(0)
+class Counted(Flat):
+    """Knows how many rows it was given."""
+
+    n_rows = 0
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.n_rows += len(images)
+        return super().forward(images)
+
+
+class Imitate(nn.Module):
+    """Follows the old model."""
+
+    head: nn.Module = nn.Identity()
+    contract: Contract | None = None
+    needs_old_features = True
+
+    def forward(self, batch: CompatBatch) -> LossTerms:
+        assert batch.old_features is not None
+        return {"near": (batch.features[:, :4] - batch.old_features).square().sum(dim=1).mean()}
+
+
+def some_images() -> tuple[torch.Tensor, torch.Tensor]:
     labels = torch.arange(43) % N_CLASSES  # 43 = 2 steps of 16, one of 11
-    images = torch.rand(N_CLASSES, 6, 6)[labels] + 0.2 * torch.rand(43, 6, 6)
+    return torch.rand(N_CLASSES, 6, 6)[labels] + 0.2 * torch.rand(43, 6, 6), labels
+
+
+def run(checkpoint: Path, seed: int, device: DeviceName) -> dict[str, torch.Tensor]:
+    """Train for a moment; return weights and losses."""
+    torch.manual_seed(0)
+    images, labels = some_images()
     old = Encoder(Flat(4), dim=4).eval()
     with torch.no_grad():
         setting = Setting(6, N_CLASSES, labels, old(images))
@@ -52,28 +78,43 @@ def run(
         epochs=3,
         batch_size=16,
         learning_rate=0.05,
-        device="cpu" if device == "cpu" else "cuda",
+        device=device,
         clip_norm=1.0,
         augmentation=Augmentation(shift=0.1, flip=True),
         checkpoint=checkpoint,
     )
     data = TrainingData(images, labels)
-    records = list(train(encoder, objective, data, options, resume=resume))
+    records = list(train(encoder, objective, data, options))
     assert isinstance(objective, nn.Module)
-    return _keep(encoder, objective, [r.loss for r in records])
+    losses = torch.tensor([r.loss for r in records], dtype=torch.float64)
+    return {**cpu_tensors(encoder), **cpu_tensors(objective), "losses": losses}
 
 
-def _keep(encoder: Encoder, objective: nn.Module, losses: list[float]) -> list[float]:
-    tensors = {**cpu_tensors(encoder), **cpu_tensors(objective)}
-    tensors["losses"] = torch.tensor(losses, dtype=torch.float64)
-    save_file(tensors, sys.argv[1])
-    return losses
+def run_kept(device: DeviceName) -> dict[str, torch.Tensor]:
+    """The same of kept views and a share of rehearsed rows, with the old model's count of rows."""
+    torch.manual_seed(0)
+    images, labels = some_images()
+    network, encoder = Counted(4), Encoder(Flat(6), dim=6)
+    options = TrainingOptions(
+        epochs=4,
+        batch_size=4,
+        accumulate=4,
+        learning_rate=0.05,
+        device=device,
+        augmentation=Augmentation(shift=0.1, flip=True, views=2),
+    )
+    data = TrainingData(images, labels, n_rehearsed=9, rehearsal_share=0.25)
+    records = train(encoder, Imitate(), data, options, old_encoder=Encoder(network, dim=4))
+    losses = torch.tensor([r.loss for r in records], dtype=torch.float64)
+    found = {**cpu_tensors(encoder), "losses": losses, "n_embedded": torch.tensor(network.n_rows)}
+    return {f"kept.{name}": tensor for name, tensor in found.items()}
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    device = sys.argv[3] if len(sys.argv) > 3 else "cpu"
-    with joined("cpu" if device == "cpu" else "cuda") as workers:
+    device: DeviceName = "cuda" if sys.argv[3:] == ["cuda"] else "cpu"
+    with joined(device) as workers:
         folder = Path(sys.argv[2])
         checkpoint = folder / "run.safetensors" if workers.is_first else folder / "none.safetensors"
-        run(checkpoint, None, seed=workers.rank, device=device)
+        found = run(checkpoint, workers.rank, device)
+        save_file({**found, **run_kept(device)}, sys.argv[1])

@@ -304,6 +304,8 @@ def test_what_is_missing_is_said_in_one_line(line: Line) -> None:
         ({"model": no_network}, "lacks 'backbone'"),
         ({"data": {"rehearsal_per_class": 3}}, "nothing to rehearse"),
         ({"data": {"rehearsal": "a.npz", "rehearsal_per_class": 0}}, "at least 1"),
+        ({"data": {"rehearsal_share": 0.5}}, "rehearsal_share but nothing to rehearse"),
+        ({"data": {"rehearsal": "a.npz", "rehearsal_share": 1.0}}, "between 0 and 1 but is 1.0"),
     ]
     for sections, words in wrong:
         with pytest.raises(InvalidInputError, match=words) as info:
@@ -341,6 +343,18 @@ def test_a_rehearsal_is_capped_by_class_and_drawn_by_the_seed(line: Line) -> Non
     assert torch.equal(first.inputs, again.inputs)
     assert not torch.equal(first.inputs, other.inputs)
     assert first.inputs.shape == (39, N_INPUTS)
+
+
+def test_rehearsed_data_may_have_a_share_of_each_step(line: Line) -> None:
+    line.save("more.npz", [0, 1, 9], n_each=30)
+    data = {"rehearsal": "more.npz", "rehearsal_per_class": 5, "rehearsal_share": 0.5}
+    config = line.config(8, "a.npz", data=data)
+    planned = line.plan(config).data
+    assert (planned.n_rehearsed, planned.rehearsal_share) == (15, 0.5)
+    assert set(planned.labels[-15:].tolist()) == {0, 1, 4}
+    assert line.train(config).training["n_samples"] == 39
+    without = line.plan(line.config(8, "a.npz", data={"rehearsal": "more.npz"})).data
+    assert (without.n_rehearsed, without.rehearsal_share) == (90, None)
 
 
 def test_a_chain_is_resumed_against_the_same_old_model_only(line: Line) -> None:
