@@ -4,10 +4,11 @@ steps          10 steps of 10 more classes, each model trained anew on all so fa
                d-simplex-hoc is fine-tuned from the last one.
 architectures  4 models of 25, 50, 75 and 100 classes, each of another architecture, as in BT2.
 replacement    7 tasks, the first of 10 classes and the others of 15, each model fine-tuned from the
-               last with 20 rehearsed images a class; before the first, third and fifth task the
-               model is replaced by one that a supplier trained on more classes of his own, as in
-               IAM-CL2R. There the suppliers had ImageNet32, which we have not: here they have
-               images of CIFAR-100 that the tasks do not use, under slots of their own.
+               last with 20 rehearsed images a class, which fill half of each step; before the
+               first, third and fifth task the model is replaced by one that a supplier trained on
+               more classes of his own, as in IAM-CL2R. There the suppliers had ImageNet32, which we
+               have not: here they have images of CIFAR-100 that the tasks do not use, under slots
+               of their own.
 
 In the first two, vectors grow at each upgrade, those of the independent models too, save the
 simplex's. Each model is trained against the one before only and is measured against all before, in

@@ -46,8 +46,11 @@ class Images:
         return Images(self.pixels[kept], self.labels[kept])
 
     def as_training_data(self) -> TrainingData:
-        """Return them for the training loop."""
-        return TrainingData(self.pixels, self.labels)
+        """Return them for the training loop; half of each step is rehearsed, as in IAM-CL2R."""
+        share = 0.5 if self.n_rehearsed else None
+        return TrainingData(
+            self.pixels, self.labels, n_rehearsed=self.n_rehearsed, rehearsal_share=share
+        )
 
 
 def read(folder: Path) -> tuple[Images, Images, Images]:
