@@ -67,7 +67,7 @@ TASK_SLOTS = 200  # suppliers from the first on, tasks from the last down
 N_LOCAL = 300  # images of each class that tasks may have, as in CIFAR-100R; suppliers have others
 REHEARSED = 20
 N_OPEN_SET = 400  # images of each class of CIFAR-10
-PER_CLASS = {"small": 30, "full": 0}
+PER_CLASS = {"steps": 30, "architectures": 100, "replacement": 30}  # small size; full has all
 
 
 def upgrades(protocol: str, method: Method, run: Run, training: Images) -> list[Encoder]:
@@ -197,7 +197,9 @@ def main() -> None:
     overrides = ("epochs", "per_class", "test_per_class")
     add_arguments(parser, Path("build/cifar100_chain"), overrides)
     given = parser.parse_args()
-    per_class = PER_CLASS[given.size] if given.per_class is None else given.per_class
+    per_class = given.per_class
+    if per_class is None:
+        per_class = PER_CLASS[given.protocol] if given.size == "small" else 0
     size = SIZES[given.size].changed(given.epochs, per_class)
     place = kept(given, Path(__file__))
     rows = run(given, size, place)
