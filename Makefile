@@ -42,6 +42,7 @@ bench-objectives: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.cifar100 --data $(DATA)
 	$(BIN)/python -m benchmarks.cifar100_chain --data $(DATA) --protocol steps
 	$(BIN)/python -m benchmarks.cifar100_chain --data $(DATA) --protocol replacement
+	$(BIN)/python -m benchmarks.cifar100_chain --data $(DATA) --protocol architectures
 	$(BIN)/python -m benchmarks.beyond
 
 # make migration m="what changes"

@@ -10,7 +10,8 @@ turned start     the independent model, rotated into the old space (orthogonal P
                  trained on with compatible targets for half of the epochs. Because that makes one
                  and a half trainings in all, OCA is given as many epochs too.
 
-Finished models and results are kept, so that the command may be interrupted and called again.
+Finished models and results are kept, and unfinished models every few epochs, so that the command
+may be interrupted and called again.
 
 Usage: python -m benchmarks.beyond [--seeds 0 1 2]
 """
@@ -18,19 +19,20 @@ Usage: python -m benchmarks.beyond [--seeds 0 1 2]
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from benchmarks.measuring import report
 from benchmarks.side_by_side.data import Images
+from benchmarks.side_by_side.kept import Kept, add_arguments, kept
 from benchmarks.side_by_side.measure import Cell, cell, embed
-from benchmarks.side_by_side.methods import Method, Run, Size, train_model
+from benchmarks.side_by_side.methods import Method, Size
+from benchmarks.side_by_side.models import Others, Run, train_model
 from benchmarks.side_by_side.table import interval
 from compat.augmentation import Augmentation
 from compat.datasets.omniglot import (
@@ -51,6 +53,7 @@ NEW = Size(
     {"width": 24},
     old_dim=64,
     new_dim=96,
+    grow=32,
     per_class=0,
     preprocessing=Preprocessing(1 / 255),
     training=TrainingOptions(
@@ -80,8 +83,20 @@ _OCA: dict[str, object] = {
     "compatible_weight": 0.5,
     "alignment_weight": 0.25,
 }
+# 1, 1, 10 and 5 as in the paper, over their sum.
+_BT2: dict[str, object] = {
+    "to_add_dim": NEW.grow,
+    "cosine": True,
+    "new_scale": 16.0,
+    "old_scale": 16.0,
+    "classification_weight": 1 / 17,
+    "twin_weight": 1 / 17,
+    "prototype_weight": 10 / 17,
+    "alignment_weight": 5 / 17,
+}
 RECIPES = (
     PLAIN,
+    Method("bt2", "bt2", _BT2, needs_twin=True),
     Method("oca", "oca", _OCA),
     Method(PROTOTYPES, "oca", {**_OCA, "orthogonal": False}),
     Method("images only", "memory-contrast", _memory(1, 0, 1)),
@@ -121,23 +136,34 @@ def measured(data: Omniglot, split: DemoSplit, old: Encoder, new: Encoder) -> di
     return found
 
 
-def run_seed(seed: int, folder: Path) -> dict[str, Any]:
+def sizes(epochs: int | None) -> tuple[Size, Size]:
+    """Return the sizes of old and new model; the old one has half of the epochs, as in the demo."""
+    if epochs is None:
+        return OLD, NEW
+    return OLD.changed(max(1, epochs // 2), None), NEW.changed(epochs, None)
+
+
+def run_seed(data: Omniglot, seed: int, place: Kept) -> dict[str, Any]:
     """Train and measure what has no result yet, and return the results of a seed."""
-    data = load_omniglot()
     split = demo_split(data, seed)
-    run = Run(NEW, seed, folder)
+    old_size, new_size = sizes(place.overrides.get("epochs"))
+    run = Run(new_size, seed, place.folder)
     training = images(data, split.new_training)
+    of_old = replace(run, size=old_size).at(0)
     old_images = images(data, split.old_training)
-    old = train_model(PLAIN, Run(OLD, seed, folder), "old", old_images, NEW.old_dim, None)
+    old = train_model(PLAIN, of_old, "old", old_images, old_size.old_dim, Others())
+    twin = train_model(PLAIN, run, PLAIN.name, training, new_size.new_dim, Others())
+
+    def made(recipe: Method) -> dict[str, Any]:
+        """Return the cells of a recipe."""
+        given = Others(old, twin)
+        new = train_model(recipe, run, recipe.name, training, new_size.new_dim, given)
+        return measured(data, split, old, new)
+
     found = {}
     for recipe in RECIPES:
-        path = folder / f"{seed}-{recipe.name}.json"
-        if not path.is_file():
-            given = None if recipe is PLAIN else old
-            new = train_model(recipe, run, recipe.name, training, NEW.new_dim, given)
-            path.write_text(json.dumps(measured(data, split, old, new)))
-            print(seed, recipe.name, path.read_text(), flush=True)
-        found[recipe.name] = json.loads(path.read_text())
+        found[recipe.name] = place.result(f"{seed}-{recipe.name}", partial(made, recipe))
+        print(seed, recipe.name, found[recipe.name], flush=True)
     return found
 
 
@@ -177,7 +203,7 @@ def markdown(summary: Mapping[str, Any]) -> str:
     """Return a table for each group: top-1, mAP."""
     lines: list[str] = []
     for group in (NEW_ONLY, UNSEEN):
-        columns = list(next(iter(summary.values()))[group])[1:]
+        columns = list(next(iter(summary.values()))[group])
         lines += ["", f"{group}: top-1, mAP, percent", "", f"| | {' | '.join(columns)} |"]
         lines += ["|---" * (len(columns) + 1) + "|"]
         for recipe, of in summary.items():
@@ -195,14 +221,13 @@ def markdown(summary: Mapping[str, Any]) -> str:
 def main() -> None:
     """Run the study."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--work", type=Path, default=Path("build/beyond"))
-    given = parser.parse_args()
-    given.work.mkdir(parents=True, exist_ok=True)
-    seeds = {seed: run_seed(seed, given.work) for seed in given.seeds}
+    add_arguments(parser, Path("build/beyond"), ("epochs",))
+    place = kept(parser.parse_args(), Path(__file__))
+    data = load_omniglot()
+    seeds = {seed: run_seed(data, seed, place) for seed in place.seeds}
     summary = summarise(seeds)
-    data = "Omniglot as in the demo: 150 -> 500 characters, percent"
-    report("beyond", {"data": data, "summary": summary, "seeds": seeds})
+    of = "Omniglot as in the demo: 150 -> 500 characters, percent"
+    place.report("beyond", {"data": of, "summary": summary, "rows": seeds})
     print(markdown(summary))
 
 

@@ -2,8 +2,8 @@
 
 Old and new galleries hold the test images of all 100 classes (half of them the old model has never
 seen), and, as the open set, the test images of CIFAR-10, whose classes nobody was trained on. Each
-image is a query and leaves itself out. Finished models and results are kept, so that the command
-may be interrupted and called again.
+image is a query and leaves itself out. Finished models and results are kept, and unfinished models
+every few epochs, so that the command may be interrupted and called again.
 
 Usage: python -m benchmarks.cifar100 --data ../shared/data/images [--size small] [--seeds 0 1 2]
 """
@@ -11,22 +11,21 @@ Usage: python -m benchmarks.cifar100 --data ../shared/data/images [--size small]
 from __future__ import annotations
 
 import argparse
-import json
-import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring import report
 from benchmarks.side_by_side.data import N_OLD, Images, read
+from benchmarks.side_by_side.kept import Kept, add_arguments, kept
 from benchmarks.side_by_side.measure import Cell, cell, class_vectors, embed, upgrade
-from benchmarks.side_by_side.methods import METHODS, N_SLOTS, SIZES, Method, Run, train_model
+from benchmarks.side_by_side.methods import BY_NAME, N_SLOTS, SIZES, Method, Size
+from benchmarks.side_by_side.models import Others, Run, train_model
 from benchmarks.side_by_side.plot import draw
 from benchmarks.side_by_side.table import line, markdown, summarise
 from compat.adapters import fit_procrustes, map_queries
 from compat.encoders import Encoder
 
-BY_NAME = {method.name: method for method in METHODS}
 PROCRUSTES, LOGITS = BASELINES = ("independent + Procrustes", "logit features")
 Result = dict[str, dict[str, Cell]]
 
@@ -50,16 +49,14 @@ class Experiment:
         maker = BY_NAME["cores" if is_simplex else "independent"]
         dim = N_SLOTS - 1 if is_simplex else self.run.size.old_dim
         data = self.training.first_classes(N_OLD)
-        return train_model(maker, self.run, f"old-{maker.name}", data, dim, None)
+        return train_model(maker, self.run.at(0), f"old-{maker.name}", data, dim, Others())
 
     def new(self, method: Method) -> Encoder:
         """Return a method's new model."""
-        old = self.old(is_simplex=method.is_simplex)
         dim = self.run.size.new_dim if method.grows else N_SLOTS - 1
-        if method.needs_twin:
-            self.new(BY_NAME["independent"])
-            dim = self.run.size.new_dim + old.dim  # of the backbone; the head makes the vectors
-        return train_model(method, self.run, method.name, self.training, dim, old)
+        twin = self.new(BY_NAME["independent"]) if method.uses_twin else None
+        others = Others(self.old(is_simplex=method.is_simplex), twin)
+        return train_model(method, self.run, method.name, self.training, dim, others)
 
     def measured(self, method: Method) -> Result:
         """Return the cells of a method's upgrade."""
@@ -83,7 +80,7 @@ class Experiment:
     def logits(self) -> Result:
         """Return what vectors made of both models' logits of the old classes give."""
         old, new = self.old(is_simplex=False), self.new(BY_NAME["independent"])
-        of_old = self.run.classifier("old-independent")
+        of_old = self.run.at(0).classifier("old-independent")
         of_new = self.run.classifier("independent")
         return {
             name: upgrade(
@@ -94,29 +91,29 @@ class Experiment:
             for name, images in self.tests.items()
         }
 
-    def result(self, name: str) -> Result:
+    def cells(self, name: str) -> Result:
         """Return the cells of a method or a baseline."""
         if name in BASELINES:
             return self.procrustes() if name == PROCRUSTES else self.logits()
         return self.measured(BY_NAME[name])
 
+    def row(self, name: str) -> dict[str, Any]:
+        """Return the result of a method or a baseline."""
+        return {"seed": self.run.seed, "method": name, "cells": self.cells(name)}
 
-def run(given: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
+
+def run(data: Path, size: Size, place: Kept) -> list[dict[str, Any]]:
     """Run what has no result yet, and return all results."""
-    size, images = SIZES[given.size], read(given.data)
-    tests = {"CIFAR-100": images[1], "CIFAR-10, open set": images[2]}
+    images = read(data)
+    n_tests = place.overrides.get("test_per_class", 0)
+    names = ("CIFAR-100", "CIFAR-10, open set")
+    tests = {name: of.per_class(n_tests, 0) for name, of in zip(names, images[1:], strict=True)}
     rows = []
-    for seed in given.seeds:
+    for seed in place.seeds:
         training = images[0].per_class(size.per_class, seed)
-        experiment = Experiment(Run(size, seed, folder), training, tests)
+        experiment = Experiment(Run(size, seed, place.folder), training, tests)
         for name in (*BY_NAME, *BASELINES):
-            path = folder / f"{seed}-{name}.json"
-            if not path.is_file():
-                began = time.perf_counter()
-                cells = experiment.result(name)
-                row = {"seed": seed, "method": name, "seconds": time.perf_counter() - began}
-                path.write_text(json.dumps({**row, "cells": cells}))
-            rows.append(json.loads(path.read_text()))
+            rows.append(place.result(f"{seed}-{name}", partial(experiment.row, name)))
             print(line(rows[-1]), flush=True)
     return rows
 
@@ -126,24 +123,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of shared/data/images")
     parser.add_argument("--size", choices=tuple(SIZES), default="small")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--work", type=Path, default=Path("build/cifar100"))
+    overrides = ("epochs", "per_class", "test_per_class")
+    add_arguments(parser, Path("build/cifar100"), overrides)
     given = parser.parse_args()
-    folder = given.work / given.size
-    folder.mkdir(parents=True, exist_ok=True)
-    rows = run(given, folder)
-    size = SIZES[given.size]
+    size = SIZES[given.size].changed(given.epochs, given.per_class)
+    place = kept(given, Path(__file__))
+    rows = run(given.data, size, place)
     figures = {
         "data": f"CIFAR-100, {size.per_class or 500} training images a class; its test images and "
         "those of CIFAR-10 as gallery and queries, leave one out; percent",
         "size": {"backbone": size.backbone, **size.options, "epochs": size.training.epochs},
-        "seeds": given.seeds,
         "summary": summarise(rows),
         "rows": rows,
     }
-    report(f"cifar100_{given.size}", figures)
+    place.report(f"cifar100_{given.size}", figures)
     print(markdown(summarise(rows)))
-    draw(summarise(rows), Path(__file__).parent / "results" / f"cifar100_{given.size}.png")
+    draw(summarise(rows), place.results / f"cifar100_{given.size}.png")
 
 
 if __name__ == "__main__":

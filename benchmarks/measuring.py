@@ -81,10 +81,10 @@ def _processor() -> str:
     return platform.processor()
 
 
-def report(name: str, figures: dict[str, object]) -> None:
-    """Print a benchmark's figures and keep them under ``benchmarks/results``."""
+def report(name: str, figures: dict[str, object], folder: Path = RESULTS) -> None:
+    """Print a benchmark's figures and keep them, under ``benchmarks/results`` if nowhere else."""
     body = {"benchmark": name, "machine": machine(), **figures}
     text = json.dumps(body, indent=2)
     print(text)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(text + "\n")
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.json").write_text(text + "\n")

@@ -27,6 +27,9 @@ from benchmarks.side_by_side.methods import (
     N_SLOTS,
     SIZES,
     Method,
+)
+from benchmarks.side_by_side.models import (
+    Others,
     Run,
     features_of,
     new_encoder,
@@ -48,24 +51,22 @@ def epochs(method: Method, run: Run, data: Images) -> Iterator[EpochRecord]:
     """Train a method's model from its first weights on, for as many epochs as anybody asks for."""
     old_dim = N_SLOTS - 1 if method.is_simplex else run.size.old_dim
     dim = run.size.new_dim if method.grows else old_dim
-    old = new_encoder(PLAIN, run, old_dim, None, data).eval()
-    twin = None
-    if method.needs_twin:
-        twin = new_encoder(PLAIN, run, dim, None, data).eval()
-        dim += old_dim
-    teacher = old if method.meets_old else None
-    encoder = new_encoder(method, run, dim, old, data)
-    objective = new_objective(method, run, encoder, data, teacher, twin)
+    old = new_encoder(PLAIN, run.at(0), old_dim, Others(), data).eval()
+    twin = new_encoder(PLAIN, run, dim, Others(), data).eval() if method.needs_twin else None
+    others = Others(old, twin)
+    encoder = new_encoder(method, run, dim, others, data)
+    objective = new_objective(method, run, encoder, data, others)
+    met = others.met_by(method)
     given = data.as_training_data()
     if run.size.training.augmentation.is_none:
         needs = needs_of(objective)
         given = replace(
             given,
-            old_features=features_of(teacher, data) if needs.old_features else None,
-            twin_features=features_of(twin, data) if needs.twin_features else None,
+            old_features=features_of(met.old, data) if needs.old_features else None,
+            twin_features=features_of(met.twin, data) if needs.twin_features else None,
         )
     return train(
-        encoder, objective, given, run.size.training, old_encoder=teacher, twin_encoder=twin
+        encoder, objective, given, run.size.training, old_encoder=met.old, twin_encoder=met.twin
     )
 
 

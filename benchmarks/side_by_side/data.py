@@ -24,10 +24,12 @@ class Images:
     Attributes:
         pixels: uint8. Shape: (n, 3, 32, 32).
         labels: Shape: (n,).
+        n_rehearsed: how many of them, the last ones, are rehearsed from earlier tasks.
     """
 
     pixels: Tensor
     labels: Tensor
+    n_rehearsed: int = 0
 
     def first_classes(self, n: int) -> Images:
         """Return the images of the classes below n."""
@@ -44,8 +46,11 @@ class Images:
         return Images(self.pixels[kept], self.labels[kept])
 
     def as_training_data(self) -> TrainingData:
-        """Return them for the training loop."""
-        return TrainingData(self.pixels, self.labels)
+        """Return them for the training loop; half of each step is rehearsed, as in IAM-CL2R."""
+        share = 0.5 if self.n_rehearsed else None
+        return TrainingData(
+            self.pixels, self.labels, n_rehearsed=self.n_rehearsed, rehearsal_share=share
+        )
 
 
 def read(folder: Path) -> tuple[Images, Images, Images]:

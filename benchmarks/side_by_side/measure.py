@@ -32,15 +32,19 @@ def cell(
         asked: labels of the queries.
         held: labels of the gallery; None if its items are the queries, and each leaves itself out.
     """
-    dims = min(queries.shape[1], gallery.shape[1])
     found = score_rankings(
-        _units(queries[:, :dims]),
-        _units(gallery[:, :dims]),
+        *in_common(queries, gallery),
         Relevance.from_labels(asked, asked if held is None else held),
         ks=(1, 5),
         excluded=np.arange(len(asked)) if held is None else None,
     )
     return {name: 100 * float(found.metric(metric).mean()) for name, metric in METRICS.items()}
+
+
+def in_common(queries: Float32Array, gallery: Float32Array) -> tuple[Float32Array, Float32Array]:
+    """Return both cut to the dimensions that both have, each vector normalised again."""
+    dims = min(queries.shape[1], gallery.shape[1])
+    return _units(queries[:, :dims]), _units(gallery[:, :dims])
 
 
 def class_vectors(vectors: Float32Array, classifier: Classifier, *, n_shared: int) -> Float32Array:

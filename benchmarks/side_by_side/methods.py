@@ -1,28 +1,12 @@
-"""What is compared, at which size, and how one model of a method is trained."""
+"""What is compared, and at which size."""
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
-import torch
-from torch import Tensor, nn
-
-from benchmarks.side_by_side.data import Images
 from compat.augmentation import Augmentation
-from compat.backbones.catalog import build_backbone
-from compat.classifiers import Classifier, read_classifier, write_classifier
-from compat.deployment import with_head
-from compat.embedding import embed_array
-from compat.encoder_files import load_encoder, save_encoder
-from compat.encoders import Encoder
-from compat.objectives import Objective, Setting, build_objective
 from compat.preprocessing import Preprocessing
-from compat.seeds import derive_seed, seeded
-from compat.training import train
 from compat.training_options import TrainingOptions
-from compat.turning import turned_into
 
 # Mean and standard deviation of the channels of CIFAR-100, in [0, 1].
 CIFAR = Preprocessing(1 / 255, (0.507, 0.487, 0.441), (0.267, 0.256, 0.276))
@@ -37,18 +21,36 @@ class Size:
         options: of the backbone, less the dimension.
         old_dim: dimensions of the old model.
         new_dim: dimensions of a new one that grows.
+        grow: dimensions by which vectors grow at each upgrade of a chain.
         per_class: training images a class, 0 for all.
         preprocessing: of every model.
         training: how every model is trained.
+        architectures: backbones and their options, of a chain in which they change.
     """
 
     backbone: str
     options: dict[str, int]
     old_dim: int
     new_dim: int
+    grow: int
     per_class: int
     preprocessing: Preprocessing
     training: TrainingOptions
+    architectures: tuple[tuple[str, dict[str, int]], ...] = ()
+
+    def changed(self, epochs: int | None, per_class: int | None) -> Size:
+        """Return the size with what is given instead of its own."""
+        training = self.training
+        return replace(
+            self,
+            per_class=self.per_class if per_class is None else per_class,
+            training=training if epochs is None else replace(training, epochs=epochs),
+        )
+
+    def architecture(self, number: int) -> Size:
+        """Return the size with one of the backbones of the chain in which they change."""
+        backbone, options = self.architectures[number]
+        return replace(self, backbone=backbone, options=options)
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,11 @@ class Method:
         """Whether the objective looks at the old model; simplex classifiers do without."""
         return self.objective not in {"independent", "cores"}
 
+    @property
+    def uses_twin(self) -> bool:
+        """Whether the independent new model has to be there first."""
+        return self.needs_twin or self.turned
+
 
 # Cosines times 16 for every classifier: with the papers' plain cosines or affine logits of unit
 # vectors nothing trains in so few epochs. The weights are the papers'; Adam takes no notice of
@@ -107,12 +114,14 @@ METHODS = (
     Method("cores", "cores", grows=False, is_simplex=True),
     Method("d-simplex-hoc", "dsimplex-hoc", grows=False, is_simplex=True, starts_from_old=True),
 )
+BY_NAME = {method.name: method for method in METHODS}
 SIZES = {
     "small": Size(
         "small_convnet",
         {"width": 24, "in_channels": 3, "image_size": 32},
         old_dim=64,
         new_dim=96,
+        grow=8,
         per_class=100,
         preprocessing=CIFAR,
         training=TrainingOptions(
@@ -123,12 +132,19 @@ SIZES = {
             weight_decay=0.01,
             augmentation=Augmentation(flip=True, shift=0.1, padding="border"),
         ),
+        architectures=(
+            ("small_convnet", {"width": 16, "in_channels": 3, "image_size": 32}),
+            ("small_convnet", {"width": 24, "in_channels": 3, "image_size": 32}),
+            ("resnet32", {"depth": 8, "width": 12}),
+            ("small_convnet", {"width": 32, "in_channels": 3, "image_size": 32}),
+        ),
     ),
     "full": Size(
         "resnet32",
         {"depth": 18},
         old_dim=128,
         new_dim=160,
+        grow=32,
         per_class=0,
         preprocessing=CIFAR,
         training=TrainingOptions(
@@ -140,124 +156,7 @@ SIZES = {
             amp="bf16",
             augmentation=Augmentation(flip=True, shift=0.125),
         ),
+        architectures=tuple(("resnet32", {"depth": depth}) for depth in (20, 32, 18, 34)),
     ),
 }
 N_SLOTS = 100
-
-
-@dataclass(frozen=True)
-class Run:
-    """All models of one seed.
-
-    Attributes:
-        size: how large they are.
-        seed: of everything random.
-        folder: where finished models are kept.
-    """
-
-    size: Size
-    seed: int
-    folder: Path
-
-    def path(self, name: str) -> Path:
-        """Return the folder of a model."""
-        return self.folder / f"{self.seed}-{name}"
-
-    def at(self, stage: int) -> Run:
-        """Return the run of one stage of a chain, whose first weights and batches are its own."""
-        return replace(self, seed=1000 * (self.seed + 1) + stage)
-
-    def classifier(self, name: str) -> Classifier:
-        """Return the classifier that a model was trained with."""
-        found = read_classifier(self.path(name))
-        if found is None:
-            raise RuntimeError(f"{self.path(name)} keeps no classifier")
-        return found
-
-
-def train_model(
-    method: Method, run: Run, name: str, data: Images, dim: int, old: Encoder | None
-) -> Encoder:
-    """Return a method's model, trained, or as it was kept by an earlier run.
-
-    Args:
-        method: how it is trained.
-        run: the run that it belongs to.
-        name: under which the run keeps it. The twin's is "independent".
-        data: what it is trained on.
-        dim: of its vectors, or of its backbone's features if the method puts a head behind.
-        old: the model that it is compatible with, or starts from, or None.
-    """
-    kept = run.path(name)
-    if kept.is_dir():
-        return load_encoder(kept).eval()
-    twin = load_encoder(run.path("independent")) if method.needs_twin else None
-    teacher = old if method.meets_old else None
-    encoder = new_encoder(method, run, dim, old, data)
-    if method.share == 0:
-        return encoder.eval()
-    objective = new_objective(method, run, encoder, data, teacher, twin)
-    epochs = round(method.share * run.size.training.epochs)
-    options = replace(run.size.training, seed=run.seed, epochs=epochs)
-    for _ in train(
-        encoder, objective, data.as_training_data(), options, old_encoder=teacher, twin_encoder=twin
-    ):
-        pass
-    deployed = with_head(encoder.cpu(), objective.head.cpu(), objective=method.objective).eval()
-    partial = kept.with_name(kept.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    save_encoder(deployed, partial)
-    classes = tuple(range(int(data.labels.max()) + 1))
-    classifier = Classifier.from_objective(objective, classes, normalised=True)
-    if classifier is not None:
-        write_classifier(partial, classifier)
-    partial.rename(kept)
-    return deployed
-
-
-def new_encoder(method: Method, run: Run, dim: int, old: Encoder | None, data: Images) -> Encoder:
-    """Return the encoder that a method trains, with its first weights."""
-    if method.turned and old is not None:
-        twin = load_encoder(run.path("independent"))
-        return turned_into(twin, data.pixels, embed_array(old, data.pixels, device="auto"))
-    size = run.size
-    options = {**size.options, "dim": dim}
-    with seeded(derive_seed(run.seed, 2, 0 if old is None or not method.meets_old else 1)):
-        backbone: nn.Module = build_backbone(size.backbone, options)
-    if method.starts_from_old and old is not None:
-        backbone.load_state_dict(old.backbone.state_dict())
-    return Encoder(
-        backbone,
-        dim=dim,
-        preprocessing=size.preprocessing,
-        normalised=True,
-        backbone_name=size.backbone,
-        backbone_options=options,
-    )
-
-
-def new_objective(
-    method: Method,
-    run: Run,
-    encoder: Encoder,
-    data: Images,
-    teacher: Encoder | None,
-    twin: Encoder | None,
-) -> Objective:
-    """Return the objective that a method trains an encoder with."""
-    setting = Setting(
-        dim=encoder.dim,
-        n_classes=int(data.labels.max()) + 1,
-        labels=data.labels,
-        old_features=features_of(teacher, data),
-        twin_features=features_of(twin, data),
-    )
-    with seeded(derive_seed(run.seed, 3)):
-        return build_objective(method.objective, method.options, setting)
-
-
-def features_of(encoder: Encoder | None, data: Images) -> Tensor | None:
-    """Return an encoder's vectors of all images, or None if there is no encoder."""
-    if encoder is None:
-        return None
-    return torch.from_numpy(embed_array(encoder, data.pixels, device="auto"))

@@ -27,7 +27,8 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return, by method, test set, cell and metric, the mean over seeds and its 95 % interval.
 
     The tax is what new -> new loses to the independent model of the same seed; P_comp, P_up and P_1
-    are of the mean average precisions.
+    are of the mean average precisions, and left out if in some seed the independent model is no
+    better than the old one, for which they have no value.
     """
     methods = dict.fromkeys(row["method"] for row in rows)
     twins = {row["seed"]: row["cells"] for row in rows if row["method"] == "independent"}
@@ -55,11 +56,12 @@ def _summary(pairs: Sequence[tuple[Cells, Cells]]) -> dict[str, Any]:
         m: interval([twin["new -> new"][m] - own["new -> new"][m] for own, twin in pairs])
         for m in metrics
     }
-    scores = [_scores(own, twin) for own, twin in pairs]
-    found["AdvBCT scores"] = {
-        name: interval([100 * getattr(of_seed, name) for of_seed in scores])
-        for name in ("p_up", "p_comp", "p_1")
-    }
+    if all(twin["new -> new"]["mAP"] > own["old -> old"]["mAP"] for own, twin in pairs):
+        scores = [_scores(own, twin) for own, twin in pairs]
+        found["AdvBCT scores"] = {
+            name: interval([100 * getattr(of_seed, name) for of_seed in scores])
+            for name in ("p_up", "p_comp", "p_1")
+        }
     return found
 
 
@@ -81,8 +83,9 @@ def markdown(summary: Mapping[str, Any]) -> str:
         lines += ["|---" * (len(columns) + 2) + "|"]
         for method, tests in summary.items():
             cells = [_both(tests[test][column]) for column in columns]
-            p_1 = tests[test]["AdvBCT scores"]["p_1"]["mean"]
-            lines += [f"| {method} | {' | '.join(cells)} | {p_1:.1f} |"]
+            scores = tests[test].get("AdvBCT scores")
+            p_1 = f"{scores['p_1']['mean']:.1f}" if scores else "-"
+            lines += [f"| {method} | {' | '.join(cells)} | {p_1} |"]
     return "\n".join(lines)
 
 
