@@ -8,7 +8,7 @@ import traceback as trace
 
 import click
 
-from registry.errors import EXIT_INTERRUPTED, EXIT_USAGE, SamespaceError
+from registry.errors import EXIT_INTERRUPTED, EXIT_USAGE, SamespaceError, in_one_line
 from registry.installation import extra_hint
 
 from .output import SCHEMA_VERSION
@@ -59,6 +59,6 @@ def _describe_foreign(error: BaseException) -> tuple[str, str | None]:
         name = f"{error.filename}: " if error.filename else ""
         return f"{name}{error.strerror or error}", None
     return (
-        f"{type(error).__name__}: {' '.join(str(error).split())}",
+        in_one_line(error),
         "this is a fault of samespace: run again with --traceback and report it",
     )

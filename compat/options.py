@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, Field, fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Literal, Protocol, TypeVar, Union, get_args, get_origin
 from typing import get_type_hints as type_hints
@@ -32,8 +32,11 @@ def build_options(cls: type[OptionsT], given: Mapping[str, object], where: str) 
 
     Raises:
         NotFoundError: if a name is unknown; near names are listed.
-        InvalidInputError: if a name is missing, a value has another type, or the dataclass refuses.
+        InvalidInputError: if a name is missing, a value has another type, the dataclass refuses, or
+            a plug-in's options are no dataclass.
     """
+    if not is_dataclass(cls):
+        raise InvalidInputError(f"the options of {where} are no dataclass but {cls!r}")
     known = {field.name: field for field in fields(cls) if field.init}
     for name in given:
         if name not in known:

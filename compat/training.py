@@ -21,6 +21,7 @@ from .kept_views import KeptViews
 from .objectives.protocol import Objective, needs_of
 from .run_identity import identify_run
 from .seeds import derive_seed, seeded
+from .single_samples import check_single_samples
 from .training_options import TrainingData, TrainingOptions
 from .training_step import (
     Run,
@@ -91,8 +92,8 @@ def train(  # noqa: PLR0913 -- a run has this many parts
         resume: a checkpoint of the same run to go on from.
 
     Raises:
-        InvalidInputError: if objective, data and teachers do not fit to each other, or the
-            checkpoint is another run's.
+        InvalidInputError: if objective, data and teachers do not fit to each other, batches of one
+            sample meet batch normalisation, or the checkpoint is another run's.
         TrainingDivergedError: if a loss or a gradient is NaN or infinite, from the iterator; the
             last checkpoint stays.
     """
@@ -103,6 +104,7 @@ def train(  # noqa: PLR0913 -- a run has this many parts
     device, workers = choose_device(options.device), current_workers()
     assert isinstance(objective, nn.Module)  # noqa: S101 (check_parts)
     modules = nn.ModuleDict({"encoder": encoder, "objective": objective}).to(device)
+    check_single_samples(encoder, objective, data, options, device=device)
     workers.spread(modules.state_dict().values())
     identity = identify_run(modules, data, options, _fingerprints(given))
     _check_same_run(workers, identity.digest)

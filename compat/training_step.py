@@ -109,6 +109,22 @@ def _teacher(
     return encoder
 
 
+def batch_rows(places: Tensor, n_rows: int, size: int) -> tuple[Tensor, ...]:
+    """Return a process's share of a step, cut into as many batches as the whole step has.
+
+    There are fewer of them where one would be a single row, unless the size is 1.
+
+    Args:
+        places: the share. Shape: (n_places,).
+        n_rows: rows of the step, at least as many.
+        size: rows that are computed at once, over all processes.
+    """
+    n_batches = -(-n_rows // size)
+    if size > 1:
+        n_batches = max(1, min(n_batches, len(places) // 2))
+    return torch.tensor_split(places, n_batches)
+
+
 def compute_gradients(
     run: Run, data: TrainingData, rows: Tensor, maps: Tensor | None
 ) -> dict[str, Tensor]:
@@ -125,7 +141,7 @@ def compute_gradients(
     share, weight = run.workers.share(len(rows))
     places = torch.arange(len(rows))[share]
     sums: dict[str, Tensor] = {}
-    for part in torch.tensor_split(places, -(-len(rows) // run.options.batch_size)):
+    for part in batch_rows(places, len(rows), run.options.batch_size):
         if len(part) == 0:
             continue
         terms = _losses(run, data, rows[part], None if maps is None else maps[part])

@@ -32,6 +32,11 @@ class SamespaceError(Exception):
         self.hint = hint or self.usual_hint
 
 
+def in_one_line(error: BaseException) -> str:
+    """Return somebody else's exception as one line: its kind and what it says."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
+
+
 # --- addressing
 
 

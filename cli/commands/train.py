@@ -37,7 +37,8 @@ def train(
     """Train a new version by the TOML file CONFIG and register it.
 
     With an objective such as 'oca' and an earlier version to be compatible with, the new version
-    comes with a contract that says how its queries meet old vectors. Whether they may is for
+    comes with a contract that says how its queries meet old vectors; with 'cores' and
+    'dsimplex-hoc', to every version of the same simplex. Whether they may is for
     'samespace certify' to say. Several processes train together under torchrun; the first one
     writes and registers.
 

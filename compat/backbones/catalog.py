@@ -24,6 +24,7 @@ BACKBONES: Final = Catalog(
     },
     group="samespace.backbones",
     extra="train",
+    offers=("Options", "build"),
 )
 
 
@@ -36,7 +37,8 @@ def build_backbone(name: str, options: Mapping[str, object]) -> nn.Module:
 
     Raises:
         NotFoundError: if the name or an option is unknown; near names are listed.
-        InvalidInputError: if an option has a wrong value, or a plug-in gives no network.
+        InvalidInputError: if an option has a wrong value, or a plug-in cannot be imported or gives
+            no network.
     """
     module = BACKBONES.load(name)
     built = module.build(build_options(module.Options, options, f"backbone {name!r}"))

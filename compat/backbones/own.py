@@ -6,10 +6,11 @@ import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 from torch import nn
 
-from registry.errors import InvalidInputError, NotFoundError
+from registry.errors import InvalidInputError, NotFoundError, SamespaceError, in_one_line
 
 
 def is_own(backbone: str) -> bool:
@@ -28,7 +29,8 @@ def import_factory(reference: str, *, directory: Path) -> Callable[..., nn.Modul
         directory: where to look first, usually the current folder.
 
     Raises:
-        InvalidInputError: if the reference is malformed, or names something that is not callable.
+        InvalidInputError: if the reference is malformed, its module cannot be imported, or it names
+            something that is not callable.
         NotFoundError: if the module or the name within it does not exist.
     """
     module_name, _, name = reference.partition(":")
@@ -39,19 +41,30 @@ def import_factory(reference: str, *, directory: Path) -> Callable[..., nn.Modul
     folder = str(directory.resolve())
     if folder not in sys.path:
         sys.path.insert(0, folder)
-    try:
-        module = import_module(module_name)
-    except ModuleNotFoundError as error:
-        raise NotFoundError(
-            f"{reference!r}: there is no module {error.name!r}",
-            hint=f"it is looked for in {folder} and among the installed packages",
-        ) from error
+    module = _import(module_name, reference, folder)
     found = getattr(module, name, None)
     if found is None:
         raise NotFoundError.among(f"backbone in {module_name}", name, vars(module))
     if not callable(found):
         raise InvalidInputError(f"{reference!r} is a {type(found).__name__}, not a function")
     return found  # type: ignore[no-any-return]  # what it returns is checked by its caller
+
+
+def _import(module_name: str, reference: str, folder: str) -> ModuleType:
+    try:
+        return import_module(module_name)
+    except SamespaceError:
+        raise
+    except ModuleNotFoundError as error:
+        raise NotFoundError(
+            f"{reference!r}: there is no module {error.name!r}",
+            hint=f"it is looked for in {folder} and among the installed packages",
+        ) from error
+    except Exception as error:
+        raise InvalidInputError(
+            f"{reference!r} cannot be imported: {in_one_line(error)}",
+            hint=f"mend what the module {module_name} says or imports",
+        ) from error
 
 
 def build_own(

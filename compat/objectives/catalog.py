@@ -27,6 +27,7 @@ OBJECTIVES: Final = Catalog(
     },
     group="samespace.objectives",
     extra="train",
+    offers=("Options", "build"),
 )
 
 
@@ -41,7 +42,7 @@ def build_objective(name: str, options: Mapping[str, object], setting: Setting) 
     Raises:
         NotFoundError: if the name or an option is unknown; near names are listed.
         InvalidInputError: if an option has a wrong value, the objective and the setting do not fit,
-            or a plug-in gives no network.
+            or a plug-in cannot be imported or gives no network.
     """
     module = cast("ObjectiveModule", OBJECTIVES.load(name))
     built = module.build(build_options(module.Options, options, f"objective {name!r}"), setting)
@@ -57,6 +58,7 @@ def uses_slots(name: str) -> bool:
 
     Raises:
         NotFoundError: if the name is unknown; near names are listed.
+        InvalidInputError: if a plug-in cannot be imported, or lacks an objective's form.
     """
     return bool(getattr(OBJECTIVES.load(name), "USES_SLOTS", False))
 

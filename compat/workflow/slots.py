@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from compat.training_config import TrainingConfig
+from registry.domain.contracts import Contract, ContractKind
+from registry.domain.refs import VersionRef
 from registry.domain.slots import Side
 from registry.domain.versions import ModelVersion
 from registry.errors import ConflictError, InvalidInputError
@@ -38,31 +40,71 @@ def plan_slots(
     return table
 
 
+def simplex_contracts(
+    registry: Registry,
+    config: TrainingConfig,
+    slots: Mapping[int, int],
+    contract: Contract | None,
+) -> dict[VersionRef, Contract]:
+    """Return the contract with every version that was trained with the same simplex.
+
+    Whichever came first, and whichever the new version was trained against, equal classes stand at
+    equal vertices. Versions without a record of their slots, or whose classes stand elsewhere, have
+    no contract. Whether search works is for a certificate to say.
+
+    Args:
+        registry: an open registry.
+        config: the model line, and the supplier of the objective.
+        slots: vertex of each class label of the new version; empty without a simplex.
+        contract: what the objective declares; only one of the same space reaches further than to
+            the version that was trained against.
+    """
+    if not slots or contract is None or contract.kind is not ContractKind.SAME_SPACE:
+        return {}
+    return {
+        version.ref: contract
+        for version in registry.models.list()  # the line itself may not be there yet
+        if (version.ref.model, version.dim) == (config.model.name, contract.dims)
+        and _disagreement(slots, config.objective.supplier, version) is None
+    }
+
+
 def _check_agreement(table: Mapping[int, int], supplier: str, old: ModelVersion) -> None:
     """Refuse an old version whose classes stand elsewhere in the simplex, or in none."""
+    found = _disagreement(table, supplier, old)
+    if found is not None:
+        raise found
+
+
+def _disagreement(
+    table: Mapping[int, int], supplier: str, old: ModelVersion
+) -> InvalidInputError | None:
+    """Return why an old version's record does not fit to the vertices of the new one's classes."""
     recorded = old.training.get("slots")
     if not isinstance(recorded, dict):
-        raise InvalidInputError(
+        return InvalidInputError(
             f"{old.ref} was not trained with a simplex, so its space is another one",
             hint="name a version in [objective] against that 'cores' or 'dsimplex-hoc' trained",
         )
     if old.training.get("supplier") == supplier:
+        now = {str(label): vertex for label, vertex in table.items()}
         for label, vertex in recorded.items():
-            if table.get(int(label), vertex) != vertex:
-                raise InvalidInputError(
+            if now.get(label, vertex) != vertex:
+                return InvalidInputError(
                     f"class {label} owned vertex {vertex} when {old.ref} was trained, "
-                    f"and owns {table[int(label)]} now",
+                    f"and owns {now[label]} now",
                     hint="a class keeps its vertex in all versions",
                 )
-        return
+        return None
     shared = sorted(set(table.values()) & set(recorded.values()))
     if shared:
-        raise InvalidInputError(
+        return InvalidInputError(
             f"classes of supplier {supplier!r} would own vertices of {old.ref}, whose supplier is "
             f"{old.training.get('supplier')!r}: {shared[:5]}",
             hint="two suppliers' classes are different ones: begin at the other side, or say "
             "`samespace slots assign` for the old ones",
         )
+    return None
 
 
 def n_slots_of(config: TrainingConfig, dim: int) -> int:

@@ -21,7 +21,7 @@ from registry.domain.versions import ModelVersion
 from registry.service import Parent, Registration, Registry
 
 from .planning import TrainingPlan, labels_of, plan_training
-from .slots import claim_slots
+from .slots import claim_slots, simplex_contracts
 
 __all__ = ["TrainingPlan", "plan_training", "train_version"]
 
@@ -90,12 +90,16 @@ def _register(registry: Registry, plan: TrainingPlan, records: list[EpochRecord]
             plan.config.model.name,
             directory,
             parents=_parents(plan),
+            contracts=simplex_contracts(registry, plan.config, plan.slots, plan.objective.contract),
             training=_training_record(plan, records),
         )
 
 
 def _parents(plan: TrainingPlan) -> tuple[Parent, ...]:
-    """Return the versions it came from: one entry each, with the contract to the old one."""
+    """Return the versions it came from: one entry each, with the contract to the old one.
+
+    What it is comparable with though it did not come from it, `simplex_contracts` says.
+    """
     relations: dict[VersionRef, list[str]] = {}
     contracts: dict[VersionRef, Contract | None] = {}
     roles = (

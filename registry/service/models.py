@@ -40,6 +40,7 @@ class Models:
         directory: Path,
         *,
         parents: Sequence[Parent] = (),
+        contracts: Mapping[VersionRef, Contract] | None = None,
         training: Mapping[str, Json] | None = None,
     ) -> Registration:
         """Register the model whose artifact lies in a folder; the files are copied.
@@ -47,8 +48,16 @@ class Models:
         The fingerprint is computed from the tensors. The same fingerprint is the same version:
         registering it again changes nothing.
 
+        Args:
+            model: the model line.
+            directory: the artifact.
+            parents: earlier versions that it came from.
+            contracts: how it is compared, in both directions, with versions that it is comparable
+                with though it did not come from them; what a parent says of itself goes before.
+            training: how it was trained.
+
         Raises:
-            InvalidInputError: if the name cannot be one, or a parent cannot be one.
+            InvalidInputError: if the name cannot be one, or a parent or a contract cannot.
             NotFoundError: if the folder is no artifact or a parent does not exist.
             CorruptFileError: if a file cannot be read.
         """
@@ -57,12 +66,12 @@ class Models:
         existing = self._find(model, artifact.fingerprint)
         if existing is not None:
             return Registration(existing, is_new=False)
-        self.check_parents(model, artifact.description.dim, parents)
+        self.check_parents(model, artifact.description.dim, parents, contracts)
         path = keep_artifact(self._context, model, directory, artifact.digest)
         candidate = Candidate(
             artifact.fingerprint, artifact.description, path, artifact.digest, training or {}
         )
-        return insert(self._context, model, candidate, parents)
+        return insert(self._context, model, candidate, parents, contracts or {})
 
     def register_vectors(
         self,
@@ -86,16 +95,22 @@ class Models:
         if existing is not None:
             return Registration(existing, is_new=False)
         candidate = Candidate(fingerprint, description, None, None, {"identity": dict(identity)})
-        return insert(self._context, model, candidate, parents)
+        return insert(self._context, model, candidate, parents, {})
 
-    def check_parents(self, model: str, dim: int, parents: Sequence[Parent]) -> None:
-        """Make the checks of parents that registering makes, and change nothing.
+    def check_parents(
+        self,
+        model: str,
+        dim: int,
+        parents: Sequence[Parent],
+        contracts: Mapping[VersionRef, Contract] | None = None,
+    ) -> None:
+        """Make the checks of parents and contracts that registering makes, and change nothing.
 
         Raises:
             InvalidInputError: if one is of another line, or cannot be compared as it is said.
         """
         with read(self._context.engine) as connection:
-            check_parents(connection, model, dim, parents)
+            check_parents(connection, model, dim, parents, contracts or {})
 
     def get(self, ref: str | VersionRef | AliasRef) -> ModelVersion:
         """Return the version behind ``products@3``, ``products:champion`` or a parsed reference."""

@@ -119,7 +119,11 @@ def _flush(path: Path) -> None:
 
 
 def insert(
-    context: Context, model: str, candidate: Candidate, parents: Sequence[Parent]
+    context: Context,
+    model: str,
+    candidate: Candidate,
+    parents: Sequence[Parent],
+    contracts: Mapping[VersionRef, Contract],
 ) -> Registration:
     """Register a candidate with its lineage and contracts, or find that it is known."""
     with write(context.engine) as connection:
@@ -129,7 +133,7 @@ def insert(
         if existing is not None:
             return Registration(existing, is_new=False)
         version = _insert_version(context, connection, model, candidate)
-        _insert_parents(context, connection, version, parents)
+        _insert_parents(context, connection, version, parents, contracts)
     return Registration(version, is_new=True)
 
 
@@ -164,30 +168,40 @@ def _insert_version(
     return version
 
 
-def check_parents(connection: Connection, model: str, dim: int, parents: Sequence[Parent]) -> None:
-    """Refuse parents that a new version of so many dimensions cannot have.
+def check_parents(
+    connection: Connection,
+    model: str,
+    dim: int,
+    parents: Sequence[Parent],
+    contracts: Mapping[VersionRef, Contract],
+) -> None:
+    """Refuse parents and contracts that a new version of so many dimensions cannot have.
 
     Raises:
         InvalidInputError: if one is of another line, or cannot be compared as it is said.
     """
-    for parent in parents:
-        if parent.ref.model != model:
-            raise InvalidInputError(f"{parent.ref} is not of the line {model!r}")
-        known = versions.get_version(connection, parent.ref).dim
-        if parent.contract is not None and parent.contract.dims > min(dim, known):
+    for ref, contract in (*((p.ref, p.contract) for p in parents), *contracts.items()):
+        if ref.model != model:
+            raise InvalidInputError(f"{ref} is not of the line {model!r}")
+        known = versions.get_version(connection, ref).dim
+        if contract is not None and contract.dims > min(dim, known):
             raise InvalidInputError(
-                f"the first {parent.contract.dims} dimensions cannot be compared: the new version "
-                f"has {dim} and {parent.ref} has {known}; nothing was registered",
+                f"the first {contract.dims} dimensions cannot be compared: the new version "
+                f"has {dim} and {ref} has {known}; nothing was registered",
                 hint=f"compare at most {min(dim, known)}: --dims {min(dim, known)}",
             )
 
 
 def _insert_parents(
-    context: Context, connection: Connection, version: ModelVersion, parents: Sequence[Parent]
+    context: Context,
+    connection: Connection,
+    version: ModelVersion,
+    parents: Sequence[Parent],
+    contracts: Mapping[VersionRef, Contract],
 ) -> None:
-    """Record lineage and contracts: what is said of a parent goes before what is inherited."""
-    check_parents(connection, version.ref.model, version.dim, parents)
-    said: dict[VersionRef, Contract] = {}
+    """Record lineage and contracts: what is said goes before what is inherited."""
+    check_parents(connection, version.ref.model, version.dim, parents, contracts)
+    said: dict[VersionRef, Contract] = dict(contracts)
     implied: dict[VersionRef, Contract] = {}
     for parent in parents:
         versions.insert_edge(connection, LineageEdge(version.ref, parent.ref, parent.relation))

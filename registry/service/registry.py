@@ -169,10 +169,13 @@ class Registry:
         artifact: Path,
         *,
         parents: Sequence[Parent] = (),
+        contracts: Mapping[VersionRef, Contract] | None = None,
         training: Mapping[str, Json] | None = None,
     ) -> Registration:
         """Register a model artifact; see `Models.register_artifact`."""
-        return self.models.register_artifact(model, artifact, parents=parents, training=training)
+        return self.models.register_artifact(
+            model, artifact, parents=parents, contracts=contracts, training=training
+        )
 
     def add(self, gallery: str, items: Embeddings) -> Added:
         """Add items to a gallery; see `Galleries.add`."""

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests.cli.worlds import Run, snapshot
+from tests.plug_ins import install
 
 ROOT = Path(__file__).parents[2]
 CONFIG = """
@@ -109,6 +110,24 @@ def test_a_backbone_of_ones_own_is_named_by_its_import_path(
     assert checked["n_failed"] == 0
     assert "canaries skipped, the backbone is your own" in str(checked)
     sys.modules.pop("cli_test_models", None)
+
+
+def test_code_of_somebody_elses_that_cannot_be_imported_is_one_line(
+    workshop: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, points = "def build(:", "torn = cli_test_torn"
+    install(monkeypatch, tmp_path, group="samespace.objectives", points=points, cli_test_torn=text)
+    config = (tmp_path / "v1.toml").read_text()
+    for name, broken in (
+        ("objective 'torn'", config.replace('"independent"', '"torn"')),
+        ("'cli_test_torn:build'", config.replace('"mlp"', '"cli_test_torn:build"')),
+    ):
+        (tmp_path / "v1.toml").write_text(broken)
+        found = workshop("train", "v1.toml")
+        assert found.code == 2
+        message, hint = found.err.splitlines()
+        assert message.startswith(f"error: {name} cannot be imported")
+        assert hint.startswith("hint: mend ")
 
 
 def test_a_dry_run_plans_only(workshop: Run, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import torch
 from compat.backbones import BACKBONES, build_backbone, import_factory
 from compat.backbones.own import build_own
 from registry.errors import InvalidInputError, NotFoundError
+from tests.plug_ins import install
 
 
 def test_the_built_in_names() -> None:
@@ -90,3 +91,34 @@ def test_a_missing_module_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("sys.path", [])
     with pytest.raises(NotFoundError, match="no module 'own_models_3'"):
         import_factory("own_models_3:build", directory=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("number", "text", "words"),
+    [
+        (4, "def build(:\n", "cannot be imported: SyntaxError: "),
+        (5, "from torch import absent", "cannot be imported: ImportError: cannot import name"),
+        (6, "1 / 0", "cannot be imported: ZeroDivisionError: division by zero"),
+    ],
+)
+def test_a_module_that_cannot_be_imported_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, text: str, words: str
+) -> None:
+    monkeypatch.setattr("sys.path", [])
+    (tmp_path / f"own_models_{number}.py").write_text(text)
+    with pytest.raises(InvalidInputError, match=f"'own_models_{number}:build' {words}") as info:
+        import_factory(f"own_models_{number}:build", directory=tmp_path)
+    assert "\n" not in str(info.value)
+    assert f"own_models_{number}" in (info.value.hint or "")
+
+
+def test_a_third_party_backbone_that_cannot_be_built_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points = "torn = torn_backbone\npoor = poor_backbone"
+    texts = {"torn_backbone": "import absent_thing", "poor_backbone": "class Options: ..."}
+    install(monkeypatch, tmp_path, group=BACKBONES.group, points=points, **texts)
+    with pytest.raises(InvalidInputError, match="backbone 'torn' cannot be imported"):
+        build_backbone("torn", {})
+    with pytest.raises(InvalidInputError, match="backbone 'poor' has no 'build'"):
+        build_backbone("poor", {})

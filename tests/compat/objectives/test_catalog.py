@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import sys
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
 
 from compat.objectives import OBJECTIVES, Setting, build_objective
+from compat.objectives.catalog import uses_slots
 from compat.objectives.independent import Independent, Options, build
 from compat.objectives.protocol import CompatBatch, Needs, needs_of
 from registry.errors import InvalidInputError, NotFoundError
+from tests.plug_ins import install
 
 SETTING = Setting(dim=6, n_classes=4, labels=torch.arange(4))
 
@@ -75,6 +78,25 @@ def test_a_third_party_objective_must_be_a_network(monkeypatch: pytest.MonkeyPat
     plug_in(monkeypatch, module)
     with pytest.raises(InvalidInputError, match="gave a int, not a network"):
         build_objective("third", {}, SETTING)
+
+
+def test_a_third_party_objective_lacks_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    group = OBJECTIVES.group
+    texts = {"no_options": "def build(*_): ...\n", "no_build": "class Options: ...\n"}
+    texts["no_dataclass"] = texts["no_options"] + texts["no_build"]
+    points = "\n".join(f"{name} = {name}" for name in texts)
+    install(monkeypatch, tmp_path, group=group, points=points, **texts)
+    for name, words in (
+        ("no_options", "'no_options' has no 'Options'"),
+        ("no_build", "'no_build' has no 'build'"),
+        ("no_dataclass", "options of objective 'no_dataclass' are no dataclass"),
+    ):
+        with pytest.raises(InvalidInputError, match=words):
+            build_objective(name, {}, SETTING)
+    with pytest.raises(InvalidInputError, match="'no_build' has no 'build'"):
+        uses_slots("no_build")
 
 
 def test_old_features_must_have_a_row_a_label() -> None:

@@ -25,7 +25,7 @@ def test_a_plug_in_must_offer_all_three_functions(monkeypatch: pytest.MonkeyPatc
     module.__dict__.update(check=print, build=print)
     point = SimpleNamespace(name="mine", value="mine", load=lambda: module)
     monkeypatch.setattr("registry.catalog.entry_points", lambda **_: [point])
-    with pytest.raises(InvalidInputError, match="'mine' has no function 'open'"):
+    with pytest.raises(InvalidInputError, match="'mine' has no 'open' in 'mine'"):
         catalog.load_backend("mine")
     module.__dict__.update(open=print)
     assert catalog.load_backend("mine") is module

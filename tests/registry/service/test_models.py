@@ -337,6 +337,39 @@ def test_two_parents_of_one_chain_may_both_be_named(registry: Registry, v1: Mode
     assert registry.models.contract(v4.ref, v1.ref) == Contract(PREFIX, 7), "the shorter one"
 
 
+def test_a_version_may_be_comparable_with_others_than_its_parents(
+    registry: Registry, v1: ModelVersion, tmp_path: Path
+) -> None:
+    """What is said of a pair goes before what follows from a parent's contract."""
+    v2 = compatible(registry, "two", v1, dim=12)
+    made = registry.register(
+        "products",
+        artifact(tmp_path / "made", dim=16),
+        parents=[Parent(v2.ref, "compatible: oca", Contract(PREFIX, 12))],
+        contracts={v1.ref: Contract(PREFIX, 5), v2.ref: Contract(PREFIX, 4)},
+    ).version
+    for query, gallery, dims in ((made, v1, 5), (v1, made, 5), (made, v2, 12), (v2, made, 12)):
+        assert registry.models.contract(query.ref, gallery.ref) == Contract(PREFIX, dims)
+    assert [e.parent for e in registry.models.lineage("products") if e.child == made.ref] == [
+        v2.ref
+    ]
+
+
+def test_a_contract_that_cannot_be_is_refused_before_anything_is_kept(
+    registry: Registry, v1: ModelVersion, tmp_path: Path
+) -> None:
+    before, made = registry.audit(), artifact(tmp_path / "made", dim=16)
+    for ref, dims, words in (
+        (v1.ref, 9, "first 9 dimensions cannot be compared"),
+        (VersionRef("products", 9), 4, "products@9"),
+        (VersionRef("x", 1), 4, "x@1 is not of the line 'products'"),
+    ):
+        with pytest.raises((InvalidInputError, NotFoundError), match=words):
+            registry.register("products", made, contracts={ref: Contract(PREFIX, dims)})
+    assert registry.audit() == before
+    assert not (registry.storage / "models" / "products").exists()
+
+
 @pytest.mark.parametrize(
     ("contract", "says"),
     [
