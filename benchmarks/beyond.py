@@ -5,10 +5,11 @@ training. New queries search old vectors of characters that only the new models 
 of characters that no model was; every figure is compared within its seed, with class prototypes
 across (new -> old) and with the independent model within (new -> new).
 
-memory-contrast  a contrast with the memory of old vectors, with and without its term by image.
+memory-contrast  a contrast with the memory of old vectors.
+two-level        the old model's class means, and its vector of the same view, as targets at once.
 turned start     the independent model, rotated into the old space (orthogonal Procrustes), then
-                 trained on with compatible targets for half of the epochs. Because that makes one
-                 and a half trainings in all, OCA is given as many epochs too.
+                 trained on. Because that makes two trainings in all, as BT2 needs too, OCA is given
+                 as many epochs.
 
 Finished models and results are kept, and unfinished models every few epochs, so that the command
 may be interrupted and called again.
@@ -31,7 +32,7 @@ import torch
 from benchmarks.side_by_side.data import Images
 from benchmarks.side_by_side.kept import Kept, add_arguments, kept
 from benchmarks.side_by_side.measure import Cell, cell, embed
-from benchmarks.side_by_side.methods import Method, Size
+from benchmarks.side_by_side.methods import TURNED, Method, Size
 from benchmarks.side_by_side.models import Others, Run, train_model
 from benchmarks.side_by_side.table import interval
 from compat.augmentation import Augmentation
@@ -99,19 +100,14 @@ RECIPES = (
     Method("bt2", "bt2", _BT2, needs_twin=True),
     Method("oca", "oca", _OCA),
     Method(PROTOTYPES, "oca", {**_OCA, "orthogonal": False}),
-    Method("images only", "memory-contrast", _memory(1, 0, 1)),
+    Method("oca, twice as long", "oca", _OCA, share=2.0),
     Method("memory-contrast", "memory-contrast", _memory(1, 1, 0.5)),
-    Method("- without images", "memory-contrast", _memory(1, 1, 0)),
-    Method("turned, untrained", "oca", turned=True, share=0),
-    Method("turned start", "oca", {**_OCA, "orthogonal": False}, turned=True, share=0.5),
-    Method(
-        "turned start, memory-contrast",
-        "memory-contrast",
-        _memory(1, 1, 0.5),
-        turned=True,
-        share=0.5,
-    ),
-    Method("oca, half as long again", "oca", _OCA, share=1.5),
+    Method("turned, untrained", "two-level", turned=True, share=0),
+    Method("two-level", "two-level"),
+    TURNED,
+    replace(TURNED, name="- classes only", options={"image_weight": 0.0}),
+    replace(TURNED, name="- images only", options={"class_weight": 0.0}),
+    replace(TURNED, name="- half as long", share=0.5),
 )
 
 

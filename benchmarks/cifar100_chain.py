@@ -12,8 +12,8 @@ replacement    7 tasks, the first of 10 classes and the others of 15, each model
 
 In the first two, vectors grow at each upgrade, those of the independent models too, save the
 simplex's. Each model is trained against the one before only and is measured against all before, in
-the dimensions that both have. BT2's twin is the independent model of the same classes, and its
-vectors have one growth more.
+the dimensions that both have. The independent model of the same classes is BT2's twin, whose
+vectors have one growth more, and is where a turned start begins.
 
 C[t, k] is for queries by model t on the gallery of model k. Of 400 test images of each class of
 CIFAR-10, half make the gallery and half are queries. ``templates`` is top-1 against the mean vector
@@ -45,11 +45,12 @@ from benchmarks.side_by_side.chains import (
 )
 from benchmarks.side_by_side.data import Images, read
 from benchmarks.side_by_side.kept import Kept, add_arguments, kept
-from benchmarks.side_by_side.methods import BY_NAME, N_SLOTS, SIZES, Method, Size
+from benchmarks.side_by_side.methods import BY_NAME, N_SLOTS, SIZES, TURNED, Method, Size
 from benchmarks.side_by_side.models import Others, Run, train_model
 from compat.encoders import Encoder
 
-_ANEW = tuple(BY_NAME[name] for name in ("independent", "bct", "bt2", "oca", "cores"))
+_PAIRWISE = ("independent", "bct", "bt2", "oca")
+_ANEW = tuple(BY_NAME[name] for name in (*_PAIRWISE, TURNED.name, "cores"))
 METHODS = {
     "steps": (*_ANEW, BY_NAME["d-simplex-hoc"]),
     # another architecture's weights are nothing to start from
@@ -67,7 +68,7 @@ TASK_SLOTS = 200  # suppliers from the first on, tasks from the last down
 N_LOCAL = 300  # images of each class that tasks may have, as in CIFAR-100R; suppliers have others
 REHEARSED = 20
 N_OPEN_SET = 400  # images of each class of CIFAR-10
-PER_CLASS = {"steps": 30, "architectures": 100, "replacement": 30}  # small size; full has all
+PER_CLASS = {"steps": 30, "architectures": 50, "replacement": 30}  # small size; full has all
 
 
 def upgrades(protocol: str, method: Method, run: Run, training: Images) -> list[Encoder]:
@@ -91,8 +92,9 @@ def upgraded(
         method = BY_NAME["cores" if method.is_simplex else "independent"]
     dim = N_SLOTS - 1 if method.is_simplex else run.size.old_dim + number * run.size.grow
     twin = None
-    if method.needs_twin:
+    if method.uses_twin:
         twin = upgraded(protocol, number, BY_NAME["independent"], run, data, old)
+    if method.needs_twin:
         method = replace(method, options={**method.options, "to_add_dim": run.size.grow})
     name = f"{protocol}-{method.name}-{number}"
     return train_model(method, run, name, data, dim, Others(old, twin))

@@ -67,6 +67,7 @@ class Method:
         needs_twin: whether it learns from the independent new model too.
         turned: whether it begins with the independent new model, turned into the old space.
         share: of the epochs that the others are trained for; with 0 it is left as it begins.
+        views: how many views of each image are kept; None for a fresh one at every sight.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Method:
     needs_twin: bool = False
     turned: bool = False
     share: float = 1.0
+    views: int | None = None
 
     @property
     def meets_old(self) -> bool:
@@ -94,23 +96,23 @@ class Method:
 # vectors nothing trains in so few epochs. The weights are the papers'; Adam takes no notice of
 # their sum.
 _NEW: dict[str, object] = {"cosine": True, "new_scale": 16.0}
+TURNED = Method("two-level, turned start", "two-level", turned=True)
 METHODS = (
     Method("independent", "independent", {"cosine": True, "scale": 16.0}),
     Method("bct", "bct", {**_NEW, "old_scale": 16.0}),
     Method("bt2", "bt2", {**_NEW, "old_scale": 16.0}, needs_twin=True),
+    Method("bt2, 4 kept views", "bt2", {**_NEW, "old_scale": 16.0}, needs_twin=True, views=4),
     Method("oca", "oca", {**_NEW, "compatible_scale": 16.0}),
     Method(
         "oca, no orthogonal layer", "oca", {**_NEW, "compatible_scale": 16.0, "orthogonal": False}
     ),
-    Method(
-        "turned start",
-        "oca",
-        {**_NEW, "compatible_scale": 16.0, "orthogonal": False},
-        turned=True,
-        share=0.5,
-    ),
-    Method("oca, half as long again", "oca", {**_NEW, "compatible_scale": 16.0}, share=1.5),
+    Method("oca, twice as long", "oca", {**_NEW, "compatible_scale": 16.0}, share=2.0),
     Method("memory-contrast", "memory-contrast"),
+    Method("two-level", "two-level"),
+    TURNED,
+    replace(TURNED, name="- classes only", options={"image_weight": 0.0}),
+    replace(TURNED, name="- images only", options={"class_weight": 0.0}),
+    replace(TURNED, name="- half as long", share=0.5),
     Method("cores", "cores", grows=False, is_simplex=True),
     Method("d-simplex-hoc", "dsimplex-hoc", grows=False, is_simplex=True, starts_from_old=True),
 )

@@ -36,6 +36,7 @@ FIRST_WEIGHTS: Final = {
     "memory-contrast": 5,
     "cores": 6,
     "dsimplex-hoc": 7,
+    "two-level": 8,
 }
 
 
@@ -117,6 +118,7 @@ def train_model(
         run.size.training,
         seed=run.seed,
         epochs=n_epochs,
+        augmentation=replace(run.size.training.augmentation, views=method.views),
         checkpoint=unfinished / "checkpoint.safetensors",
         checkpoint_every=max(1, n_epochs // 20),
     )

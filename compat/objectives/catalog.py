@@ -24,6 +24,7 @@ OBJECTIVES: Final = Catalog(
         "independent": "compat.objectives.independent",
         "memory-contrast": "compat.objectives.memory_contrast",
         "oca": "compat.objectives.oca",
+        "two-level": "compat.objectives.two_level",
     },
     group="samespace.objectives",
     extra="train",

@@ -52,7 +52,7 @@ def check_embeds(line: Line, number: int, dim: int) -> None:
     assert deviation < 1e-5
 
 
-@pytest.mark.parametrize("objective", ["oca", "bct", "memory-contrast"])
+@pytest.mark.parametrize("objective", ["oca", "bct", "memory-contrast", "two-level"])
 def test_prefixes_grow_and_old_ones_stay_comparable(line: Line, objective: str) -> None:
     line.train(line.config(8, "a.npz"))
     line.train(line.config(12, "b.npz", objective={"name": objective, "against": "docs@1"}))
@@ -234,7 +234,9 @@ def test_bct_hears_the_old_classifier(line: Line) -> None:
     assert means.rows.tolist() == [0, 1]
 
 
-@pytest.mark.parametrize("objective", ["independent", "oca", "bct", "memory-contrast", "bt2"])
+@pytest.mark.parametrize(
+    "objective", ["independent", "oca", "bct", "memory-contrast", "two-level", "bt2"]
+)
 def test_the_kept_classifier_says_of_vectors_what_training_said(line: Line, objective: str) -> None:
     line.train(line.config(8, "a.npz"))
     line.train(line.config(8, "b.npz", training={"seed": 1}))
@@ -254,7 +256,7 @@ def test_the_kept_classifier_says_of_vectors_what_training_said(line: Line, obje
 
 
 @pytest.mark.parametrize(
-    "objective", ["independent", "oca", "bct", "cores", "memory-contrast", "bt2"]
+    "objective", ["independent", "oca", "bct", "cores", "memory-contrast", "two-level", "bt2"]
 )
 def test_only_a_head_is_trained_behind_a_frozen_backbone(line: Line, objective: str) -> None:
     line.train(line.config(8, "a.npz"))
