@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom, binomtest
 
 from compat.stats import DifferenceBounds, bounds, paired_difference_bounds
+from compat.stats.clusters import sum_by_cluster
 from registry.arrays import Float64Array, Int64Array
 
 
@@ -121,9 +122,9 @@ def test_the_bound_is_a_conservative_order_statistic() -> None:
     """Rank floor(0.05 * 201) = 10 of 200 resamples, from either end."""
     differences = rng(2).uniform(-1, 1, 15)
     found = bound_differences(differences, n_resamples=200, seed=3)
-    sums, n_clusters = bounds._sum_by_cluster(differences, np.arange(15))
-    low, high = bounds._resampled_means(sums, (-1.0, 1.0), 200, rng(3))
-    assert n_clusters == 15
+    sums = sum_by_cluster(differences, np.arange(15))
+    low, high = bounds.resampled_means(sums, (-1.0, 1.0), 200, rng(3))
+    assert sums.n_clusters == 15
     assert found.low == np.sort(low)[9]
     assert found.high == np.sort(high)[-10]
 
@@ -131,8 +132,8 @@ def test_the_bound_is_a_conservative_order_statistic() -> None:
 def test_sums_do_not_round_with_the_order_of_queries() -> None:
     ascending = np.array([0.1, 0.2, 0.3])
     assert sum(ascending.tolist()) != sum(ascending[::-1].tolist())
-    one, _ = bounds._sum_by_cluster(ascending, np.zeros(3))
-    other, _ = bounds._sum_by_cluster(ascending[::-1], np.zeros(3))
+    one = sum_by_cluster(ascending, np.zeros(3))
+    other = sum_by_cluster(ascending[::-1], np.zeros(3))
     assert one.differences.tolist() == other.differences.tolist()
 
 
