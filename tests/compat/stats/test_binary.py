@@ -124,7 +124,7 @@ def test_no_change_gives_the_rule_of_three() -> None:
 
 
 def test_close_to_the_score_interval_for_many_queries() -> None:
-    """120 gains and 100 losses of 2,000: 0.01 -+ 1.645 sqrt(0.11 - 0.0001) / sqrt(2000) = 0.0122."""
+    """120 gains, 100 losses of 2,000: 0.01 -+ 1.645 sqrt(0.11 - 0.0001) / sqrt(2000) = 0.0122."""
     found = paired_proportion_bounds(120, 100, 2_000)
     assert found.low == pytest.approx(0.01 - 0.0122, abs=0.0009)
     assert found.high == pytest.approx(0.01 + 0.0122, abs=0.0009)

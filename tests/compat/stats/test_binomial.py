@@ -55,7 +55,7 @@ def test_single_trials_give_clopper_pearson() -> None:
 
 
 def test_trials_of_one_subject_are_one_observation() -> None:
-    """20 subjects of 50 trials without an event: 1 - 0.05 ** (1 / 20), not 1 - 0.05 ** (1 / 1000)."""
+    """20 subjects of 50 trials, no event: 1 - 0.05 ** (1 / 20), not 1 - 0.05 ** (1 / 1000)."""
     found = clustered_rate_bounds(
         np.zeros(1_000, dtype=bool), np.repeat(np.arange(20), 50), rng=np.random.default_rng(0)
     )
@@ -75,7 +75,7 @@ def test_counts_are_checked(k: int, n: int, message: str) -> None:
 def test_events_are_checked() -> None:
     with pytest.raises(ValueError, match="events must be true or false"):
         clustered_rate_bounds(
-            np.array([0.5, 1.0]),  # type: ignore[arg-type]
+            np.array([0.5, 1.0]),
             np.arange(2),
             rng=np.random.default_rng(0),
         )
