@@ -46,13 +46,14 @@ class DifferenceBounds:
     n_clusters: int
 
 
-def paired_difference_bounds(  # noqa: PLR0913 (three arrays and four named settings)
+def paired_difference_bounds(  # noqa: PLR0913 (three arrays and five named settings)
     baseline: Float64Array,
     candidate: Float64Array,
     clusters: LabelArray,
     *,
     confidence_level: float = 0.95,
     limits: tuple[float, float] = (-1.0, 1.0),
+    largest_cluster: float | None = None,
     n_resamples: int = 20_000,
     rng: np.random.Generator,
 ) -> DifferenceBounds:
@@ -75,7 +76,11 @@ def paired_difference_bounds(  # noqa: PLR0913 (three arrays and four named sett
     a cluster anything goes. The gallery is fixed: nothing is said of another one. Coverage is
     proved for two-valued differences of single queries; in general it is a conjecture without a
     known counterexample [2], and with clusters of unequal size the mean is a ratio, for which the
-    method is an approximation that improves with the number of clusters.
+    method is an approximation that improves with the number of clusters. It fails where rare
+    large clusters fare worse than the many small ones: none may have been seen, and the unseen
+    one is taken to be of mean size. With `largest_cluster` N it has that size instead. Then the
+    lower bound exceeds m exactly if Gaffke's bound of the mean of S_c - m n_c, which is at least
+    (L - m) N, exceeds 0, so that unequal clusters rest on the same conjecture as equal ones.
 
     Resampling does not cost coverage: the bound is the order statistic of rank
     floor((1 - confidence_level) (n_resamples + 1)) from the outside, with which a test by
@@ -88,6 +93,8 @@ def paired_difference_bounds(  # noqa: PLR0913 (three arrays and four named sett
         clusters: label of the independent unit of each query. Shape: (n_queries,)
         confidence_level: of each bound, in (0, 1).
         limits: the smallest and the largest difference that is possible.
+        largest_cluster: the most queries that any cluster of the population has; None takes the
+            mean size of those that were seen.
         n_resamples: draws of W; more make the bounds vary less with `rng`.
         rng: source of the weights.
 
@@ -99,7 +106,8 @@ def paired_difference_bounds(  # noqa: PLR0913 (three arrays and four named sett
     rank = _checked_rank(confidence_level, n_resamples)
     check_limits(differences, limits)
     sums = sum_by_cluster(differences, clusters)
-    low, high = resampled_means(sums, limits, n_resamples, rng)
+    unseen_size = _checked_size(largest_cluster, sums)
+    low, high = resampled_means(sums, limits, n_resamples, rng, unseen_size=unseen_size)
     return DifferenceBounds(
         estimate=math.fsum(differences) / len(differences),
         low=float(np.partition(low, rank - 1)[rank - 1]),
@@ -111,7 +119,12 @@ def paired_difference_bounds(  # noqa: PLR0913 (three arrays and four named sett
 
 
 def resampled_means(
-    sums: ClusterSums, limits: tuple[float, float], n_resamples: int, rng: np.random.Generator
+    sums: ClusterSums,
+    limits: tuple[float, float],
+    n_resamples: int,
+    rng: np.random.Generator,
+    *,
+    unseen_size: float,
 ) -> tuple[Float64Array, Float64Array]:
     """Return resampled means with the unseen cluster at the lower and at the upper limit."""
     low, high = np.empty(n_resamples), np.empty(n_resamples)
@@ -120,7 +133,7 @@ def resampled_means(
         stop = min(start + n_rows, n_resamples)
         # exponentials divided by their sum are Dirichlet(1, ..., 1); a ratio needs no division
         weights = _weights(sums.repeats, stop - start, rng)
-        unseen = sums.mean_size * rng.standard_exponential(stop - start)
+        unseen = unseen_size * rng.standard_exponential(stop - start)
         seen, total = weights @ sums.differences, weights @ sums.sizes + unseen
         low[start:stop] = (seen + unseen * limits[0]) / total
         high[start:stop] = (seen + unseen * limits[1]) / total
@@ -132,6 +145,17 @@ def _weights(repeats: Float64Array, n_rows: int, rng: np.random.Generator) -> Fl
     if np.all(repeats == 1):
         return rng.standard_exponential(shape)
     return rng.standard_gamma(repeats, shape)
+
+
+def _checked_size(largest_cluster: float | None, sums: ClusterSums) -> float:
+    if largest_cluster is None:
+        return sums.mean_size
+    if not sums.sizes.max() <= largest_cluster < math.inf:
+        raise ValueError(
+            f"largest_cluster must be finite and at least {sums.sizes.max():.0f}, the largest of "
+            f"those that were seen, but got {largest_cluster}"
+        )
+    return float(largest_cluster)
 
 
 def _checked_rank(confidence_level: float, n_resamples: int) -> int:

@@ -60,7 +60,7 @@ def paired_difference_p_values(  # noqa: PLR0913 (three arrays and four named se
     if n_resamples < 1:
         raise ValueError(f"n_resamples must be at least 1 but got {n_resamples}")
     sums = sum_by_cluster(differences, clusters)
-    low, high = resampled_means(sums, limits, n_resamples, rng)
+    low, high = resampled_means(sums, limits, n_resamples, rng, unseen_size=sums.mean_size)
     return DifferencePValues(
         greater=float(1 + np.count_nonzero(low <= threshold)) / (1 + n_resamples),
         less=float(1 + np.count_nonzero(high >= threshold)) / (1 + n_resamples),
