@@ -22,6 +22,7 @@ from registry.arrays import Float64Array, LabelArray
 from .clusters import ClusterSums, check_level, check_limits, checked_differences, sum_by_cluster
 
 _BLOCK = 2**20  # indices or weights that are held at a time: 8 MiB
+_TIE = 1e-12  # what rounding may do to means of differences in [-1, 1]
 _NORMAL = NormalDist()
 
 
@@ -168,8 +169,9 @@ def _corrected_levels(
     means: Float64Array, sums: ClusterSums, confidence_level: float
 ) -> tuple[float, float] | None:
     """Return which quantiles are the BCa bounds: equation 2.3 of [2]. None if undefined."""
-    below = np.count_nonzero(means < sums.mean) + np.count_nonzero(means <= sums.mean)
-    share = below / (2 * len(means))  # ties count half, as scipy.stats.bootstrap has them
+    # ties, up to rounding, count half, as scipy.stats.bootstrap has them
+    below = np.count_nonzero(means < sums.mean - _TIE) + np.count_nonzero(means <= sums.mean + _TIE)
+    share = below / (2 * len(means))
     if not 0 < share < 1:
         return None
     bias, acceleration = _NORMAL.inv_cdf(share), jackknife_acceleration(sums)
@@ -193,7 +195,7 @@ def jackknife_acceleration(sums: ClusterSums) -> float:
 def varies(sums: ClusterSums) -> bool:
     """Return whether clusters have different means, up to rounding."""
     means = sums.differences / sums.sizes
-    return bool(np.ptp(means) > 1e-12)
+    return bool(np.ptp(means) > _TIE)
 
 
 def nothing_shown(
