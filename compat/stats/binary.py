@@ -15,6 +15,7 @@ References:
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -22,7 +23,7 @@ import numpy as np
 
 from registry.arrays import Float64Array, Int64Array
 
-from .binomial import last_where, rate_bounds, upper_tail
+from .binomial import rate_bounds, upper_tail
 from .bounds import DifferenceBounds
 from .clusters import check_level
 from .incomplete_beta import binomial_upper_tail, log_factorial_table
@@ -127,7 +128,24 @@ def _lower_bound(n_gains: int, n_losses: int, n_queries: int, confidence_level: 
     z = NormalDist().inv_cdf(confidence_level)
     start = max(-1.0, estimate - 2 * (z + 0.5) * math.sqrt(changed.high / n_queries))
     ends = (start, estimate) if is_improbable(start) else (-1.0, start)
-    return last_where(is_improbable, ends, _N_HALVINGS if ends[1] == estimate else 2 * _N_HALVINGS)
+    return _last_where(is_improbable, ends, _N_HALVINGS if ends[1] == estimate else 2 * _N_HALVINGS)
+
+
+def _last_where(
+    holds: Callable[[float], bool], between: tuple[float, float], n_halvings: int
+) -> float:
+    """Return, by bisection, about the last place at which something holds.
+
+    It does hold there, or there is the lower end: a bound taken from it errs on the safe side.
+    """
+    low, high = between
+    for _ in range(n_halvings):
+        middle = (low + high) / 2
+        if holds(middle):
+            low = middle
+        else:
+            high = middle
+    return low
 
 
 def _fewest_gains(

@@ -9,7 +9,6 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +19,8 @@ from .bounds import paired_difference_bounds
 from .clusters import check_level
 from .incomplete_beta import binomial_upper_tail
 
-_N_HALVINGS = 40  # of [0, 1]: to 1e-12
+_N_ROUNDS = 6
+_N_PARTS = 100  # into which each round cuts what is left of [0, 1]: to 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,14 @@ def rate_bounds(n_events: int, n_trials: int, *, confidence_level: float = 0.95)
 
 
 def _lower_limit(n_events: int, n_trials: int, error: float) -> float:
-    return last_where(lambda rate: upper_tail(n_events, n_trials, rate) <= error, (0.0, 1.0))
+    """Return about the largest rate at which so many events are improbable; they are, at it."""
+    low, high = 0.0, 1.0
+    for _ in range(_N_ROUNDS):
+        rates = np.linspace(low, high, _N_PARTS + 1)
+        tails = binomial_upper_tail(np.array(n_events), np.array(n_trials), rates)
+        last = int(np.count_nonzero(tails <= error)) - 1  # tails rise with the rate
+        low, high = float(rates[last]), float(rates[min(last + 1, _N_PARTS)])
+    return low
 
 
 def clustered_rate_bounds(
@@ -129,23 +136,6 @@ def upper_tail(n_events: int, n_trials: int, rate: float) -> float:
     return float(
         binomial_upper_tail(np.array([n_events]), np.array([n_trials]), np.array([rate]))[0]
     )
-
-
-def last_where(
-    holds: Callable[[float], bool], between: tuple[float, float], n_halvings: int = _N_HALVINGS
-) -> float:
-    """Return, by bisection, about the last place at which something holds.
-
-    It does hold there, or there is the lower end: a bound taken from it errs on the safe side.
-    """
-    low, high = between
-    for _ in range(n_halvings):
-        middle = (low + high) / 2
-        if holds(middle):
-            low = middle
-        else:
-            high = middle
-    return low
 
 
 def check_counts(n_events: int, n_trials: int) -> None:
