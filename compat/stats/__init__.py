@@ -13,6 +13,7 @@ from .bootstrap import (
     percentile_difference_bounds,
 )
 from .bounds import DifferenceBounds, paired_difference_bounds
+from .clusters import cluster_means
 from .crossed import pigeonhole_difference_bounds
 from .multiplicity import (
     GroupBounds,
@@ -52,6 +53,7 @@ __all__ = [
     "WorstGroup",
     "bca_difference_bounds",
     "binary_sd",
+    "cluster_means",
     "clustered_rate_bounds",
     "false_accept_bounds",
     "false_reject_bounds",

@@ -53,6 +53,27 @@ def sum_by_cluster(differences: Float64Array, clusters: LabelArray) -> ClusterSu
     return ClusterSums(totals.copy(), sizes.copy(), repeats.astype(np.float64))
 
 
+def cluster_means(values: Float64Array, clusters: LabelArray) -> Float64Array:
+    """Return the mean of each cluster, in the order of their labels. Shape: (n_clusters,).
+
+    Bounding these as single queries speaks of the mean over clusters, each counting once, instead
+    of the mean over queries. It is no ratio, so that clusters of very unequal size do no harm.
+
+    Args:
+        values: metric of each query. Shape: (n_queries,)
+        clusters: label of the independent unit of each query. Shape: (n_queries,)
+
+    Raises:
+        ValueError: if shapes disagree or are empty, or a value is NaN.
+    """
+    checked_differences(values, values, clusters)
+    _, members = np.unique(clusters, return_inverse=True)
+    order = np.lexsort((values, members))  # sums do not round with the order of queries
+    totals = np.bincount(members[order], weights=np.asarray(values, np.float64)[order])
+    means: Float64Array = totals / np.bincount(members)
+    return means
+
+
 def checked_differences(
     baseline: Float64Array, candidate: Float64Array, clusters: LabelArray
 ) -> Float64Array:
