@@ -90,6 +90,7 @@ def clustered_rate_bounds(
     clusters: LabelArray,
     *,
     confidence_level: float = 0.95,
+    largest_cluster: float | None = None,
     n_resamples: int = 20_000,
     rng: np.random.Generator,
 ) -> RateBounds:
@@ -102,6 +103,7 @@ def clustered_rate_bounds(
         events: whether it happened, e.g. an impostor was accepted. Shape: (n_trials,)
         clusters: independent unit of each trial, e.g. the subject. Shape: (n_trials,)
         confidence_level: of each bound, in (0, 1).
+        largest_cluster: the most trials that a cluster has, to be safe where sizes are unequal.
         n_resamples: draws of weights.
         rng: source of the weights.
 
@@ -117,6 +119,7 @@ def clustered_rate_bounds(
         clusters,
         confidence_level=confidence_level,
         limits=(0.0, 1.0),
+        largest_cluster=largest_cluster,
         n_resamples=n_resamples,
         rng=rng,
     )

@@ -106,8 +106,8 @@ def paired_difference_bounds(  # noqa: PLR0913 (three arrays and five named sett
     rank = _checked_rank(confidence_level, n_resamples)
     check_limits(differences, limits)
     sums = sum_by_cluster(differences, clusters)
-    unseen_size = _checked_size(largest_cluster, sums)
-    low, high = resampled_means(sums, limits, n_resamples, rng, unseen_size=unseen_size)
+    size = unseen_size(largest_cluster, sums)
+    low, high = resampled_means(sums, limits, n_resamples, rng, unseen_size=size)
     return DifferenceBounds(
         estimate=math.fsum(differences) / len(differences),
         low=float(np.partition(low, rank - 1)[rank - 1]),
@@ -147,7 +147,12 @@ def _weights(repeats: Float64Array, n_rows: int, rng: np.random.Generator) -> Fl
     return rng.standard_gamma(repeats, shape)
 
 
-def _checked_size(largest_cluster: float | None, sums: ClusterSums) -> float:
+def unseen_size(largest_cluster: float | None, sums: ClusterSums) -> float:
+    """Return the size of the unseen cluster: the largest there can be, or the mean of those seen.
+
+    Raises:
+        ValueError: if one that was seen is larger.
+    """
     if largest_cluster is None:
         return sums.mean_size
     if not sums.sizes.max() <= largest_cluster < math.inf:

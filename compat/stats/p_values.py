@@ -13,7 +13,7 @@ import numpy as np
 
 from registry.arrays import Float64Array, LabelArray
 
-from .bounds import resampled_means
+from .bounds import resampled_means, unseen_size
 from .clusters import check_limits, checked_differences, sum_by_cluster
 
 
@@ -32,13 +32,14 @@ class DifferencePValues:
     threshold: float
 
 
-def paired_difference_p_values(  # noqa: PLR0913 (three arrays and four named settings)
+def paired_difference_p_values(  # noqa: PLR0913 (three arrays and five named settings)
     baseline: Float64Array,
     candidate: Float64Array,
     clusters: LabelArray,
     *,
     threshold: float = 0.0,
     limits: tuple[float, float] = (-1.0, 1.0),
+    largest_cluster: float | None = None,
     n_resamples: int = 20_000,
     rng: np.random.Generator,
 ) -> DifferencePValues:
@@ -60,7 +61,8 @@ def paired_difference_p_values(  # noqa: PLR0913 (three arrays and four named se
     if n_resamples < 1:
         raise ValueError(f"n_resamples must be at least 1 but got {n_resamples}")
     sums = sum_by_cluster(differences, clusters)
-    low, high = resampled_means(sums, limits, n_resamples, rng, unseen_size=sums.mean_size)
+    size = unseen_size(largest_cluster, sums)
+    low, high = resampled_means(sums, limits, n_resamples, rng, unseen_size=size)
     return DifferencePValues(
         greater=float(1 + np.count_nonzero(low <= threshold)) / (1 + n_resamples),
         less=float(1 + np.count_nonzero(high >= threshold)) / (1 + n_resamples),

@@ -148,15 +148,15 @@ def further_units(  # noqa: PLR0913 (what was found, and the plan)
         lower_limit: the smallest difference that is possible.
 
     Returns:
-        the number, 0 if there are enough already; None if no number helps, because the estimate
-        is not above minus the margin.
+        the number, 0 if there are enough already; None if no number can be given, because the
+        estimate is not above minus the margin or the spread is unknown (infinite).
 
     Raises:
         ValueError: if a value is out of range.
     """
     if n_units < 1:
         raise ValueError(f"n_units must be at least 1 but got {n_units}")
-    if margin + estimate <= 0:
+    if margin + estimate <= 0 or sd == math.inf:
         return None
     needed = required_units(
         margin,

@@ -61,6 +61,13 @@ def test_trials_of_one_subject_are_one_observation() -> None:
     )
     assert found.high == pytest.approx(1 - 0.05 ** (1 / 20), rel=0.05)
     assert rate_bounds(0, 1_000).high < 0.0031
+    larger = clustered_rate_bounds(
+        np.zeros(1_000, dtype=bool),
+        np.repeat(np.arange(20), 50),
+        largest_cluster=200,
+        rng=np.random.default_rng(0),
+    )
+    assert larger.high > 2 * found.high
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from argparse import Namespace
 import numpy as np
 import pytest
 
+from benchmarks import certification_worlds as worlds
 from benchmarks import false_certification as benchmark
 from compat.stats import (
     bca_difference_bounds,
@@ -22,12 +23,12 @@ ALPHA = 0.05
 
 
 @pytest.mark.parametrize("sizes", ["single", "fixed", "skewed", "worse_if_large"])
-@pytest.mark.parametrize("shape", benchmark.SHAPES)
+@pytest.mark.parametrize("shape", worlds.SHAPES)
 @pytest.mark.parametrize("mean", [-0.05, 0.0])
 def test_the_worlds_have_the_mean_they_say(sizes: str, shape: str, mean: float) -> None:
     """Four standard errors of the ratio over 40,000 clusters."""
-    world = benchmark.make_world(shape, sizes, mean, may_gain=mean == 0)
-    sums, counts = benchmark.draw(world, 100, 400, np.random.default_rng(1))
+    world = worlds.make_world(shape, sizes, mean, may_gain=mean == 0)
+    sums, counts = worlds.draw(world, 100, 400, np.random.default_rng(1))
     error = np.std(sums - mean * counts) / counts.mean() / math.sqrt(sums.size)
     assert abs(sums.sum() / counts.sum() - mean) <= 4 * error
 
@@ -35,8 +36,8 @@ def test_the_worlds_have_the_mean_they_say(sizes: str, shape: str, mean: float) 
 @pytest.mark.parametrize("sizes", ["single", "skewed"])
 def test_the_benchmark_bounds_as_the_library_does(sizes: str) -> None:
     """Batched formulas against the functions that certify, each with 40,000 resamples."""
-    world = benchmark.make_world("skewed", sizes, -0.1, may_gain=False)
-    sums, counts = benchmark.draw(world, 3, 30, np.random.default_rng(2))
+    world = worlds.make_world("skewed", sizes, -0.1, may_gain=False)
+    sums, counts = worlds.draw(world, 3, 30, np.random.default_rng(2))
     rng = np.random.default_rng(3)
     batched = benchmark.lower_bounds(sums, counts, world.largest, 40_000, rng)
     for trial in range(3):
@@ -55,13 +56,13 @@ def test_the_benchmark_bounds_as_the_library_does(sizes: str) -> None:
             assert batched[method][trial] == pytest.approx(low, abs=0.006)
 
 
-def false_rate(world: benchmark.World, margin: float, n_units: int, n_trials: int) -> int:
+def false_rate(world: worlds.World, margin: float, n_units: int, n_trials: int) -> int:
     """Certify fresh samples with the very functions that certify; return how many pass."""
     rng = np.random.default_rng(n_units)
     criterion = Criterion.NON_INFERIORITY if margin else Criterion.SUPERIORITY
     n_passed = 0
     for _ in range(n_trials):
-        sums, counts = benchmark.draw(world, 1, n_units, rng)
+        sums, counts = worlds.draw(world, 1, n_units, rng)
         n = counts[0].astype(int)
         found = paired_difference_bounds(
             np.zeros(n.sum()),
@@ -77,14 +78,14 @@ def false_rate(world: benchmark.World, margin: float, n_units: int, n_trials: in
 
 @pytest.mark.slow
 @pytest.mark.parametrize("margin", [0.0, 0.02, 0.05])
-@pytest.mark.parametrize("shape", benchmark.SHAPES)
+@pytest.mark.parametrize("shape", worlds.SHAPES)
 @pytest.mark.parametrize("sizes", ["single", "fixed"])
 @pytest.mark.parametrize("n_units", [10, 100])
 def test_gaffke_certifies_falsely_at_most_alpha(
     sizes: str, shape: str, margin: float, n_units: int
 ) -> None:
     """Equal clusters: the 99.9 % lower bound of the rate over 2,000 samples is at most alpha."""
-    world = benchmark.make_world(shape, sizes, -margin, may_gain=margin == 0)
+    world = worlds.make_world(shape, sizes, -margin, may_gain=margin == 0)
     n_passed = false_rate(world, margin, n_units, 2_000)
     assert rate_bounds(n_passed, 2_000, confidence_level=0.999).low <= ALPHA
 
@@ -92,7 +93,7 @@ def test_gaffke_certifies_falsely_at_most_alpha(
 @pytest.mark.slow
 def test_the_simulation_can_fail() -> None:
     """Rare large clusters that fare worse fool the unseen cluster of mean size (ADR 5's limit)."""
-    world = benchmark.make_world("binary", "worse_if_large", -0.05, may_gain=False)
+    world = worlds.make_world("binary", "worse_if_large", -0.05, may_gain=False)
     n_passed = false_rate(world, 0.05, 100, 500)
     assert rate_bounds(n_passed, 500, confidence_level=0.999).low > 2 * ALPHA
 

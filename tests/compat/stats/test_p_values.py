@@ -35,9 +35,18 @@ def test_small_exactly_when_the_bound_lies_beyond(seed: int) -> None:
     baseline, candidate = rng(seed).random(25), rng(seed + 100).random(25) + 0.15
     candidate = np.minimum(candidate, 1.0)
     clusters = np.arange(25) // 2
-    p = paired_difference_p_values(baseline, candidate, clusters, n_resamples=2000, rng=rng(1))
+    largest = None if seed % 2 else 3.0
+    p = paired_difference_p_values(
+        baseline, candidate, clusters, largest_cluster=largest, n_resamples=2000, rng=rng(1)
+    )
     bounds = paired_difference_bounds(
-        baseline, candidate, clusters, n_resamples=2000, rng=rng(1), confidence_level=0.9
+        baseline,
+        candidate,
+        clusters,
+        largest_cluster=largest,
+        n_resamples=2000,
+        rng=rng(1),
+        confidence_level=0.9,
     )
     assert (p.greater <= 0.1) == (bounds.low > 0)
     assert (p.less <= 0.1) == (bounds.high < 0)

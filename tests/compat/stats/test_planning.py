@@ -120,6 +120,7 @@ def test_no_number_helps_on_the_wrong_side() -> None:
     assert further_units(-0.02, 0.25, 300, margin=0.02) is None
     assert further_units(-0.03, 0.25, 300, margin=0.02) is None
     assert further_units(0.0, 0.25, 300, margin=0.0) is None
+    assert further_units(0.1, math.inf, 1, margin=0.02) is None
 
 
 def test_none_are_needed_where_there_are_enough() -> None:
