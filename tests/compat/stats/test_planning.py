@@ -75,18 +75,18 @@ def test_resolution_of_the_decision_record() -> None:
 
 
 def test_gaffkes_bound_needs_no_more_than_what_is_planned() -> None:
-    """800 samples of the planned size each: at least 80 % power less two errors, and not 100 %."""
+    """400 samples of the planned size each: at least 80 % power less two errors, and not 100 %."""
     for sd, margin in ((0.25, 0.06), (0.05, 0.03), (0.1, 0.03)):
         n = required_units(margin, sd).n_units
         rng = np.random.default_rng(1)
         passed = []
-        for _ in range(800):
+        for _ in range(400):
             differences = np.clip(rng.normal(0, sd, n), -1, 1)
             found = paired_difference_bounds(
                 np.zeros(n), differences, np.arange(n), n_resamples=500, rng=rng
             )
             passed.append(found.low >= -margin)
-        assert 0.8 - 2 * math.sqrt(0.16 / 800) <= np.mean(passed) < 0.97
+        assert 0.8 - 2 * math.sqrt(0.16 / 400) <= np.mean(passed) < 0.97
 
 
 def test_more_units_for_a_smaller_margin_a_higher_level_and_more_spread() -> None:
