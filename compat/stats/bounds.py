@@ -18,6 +18,8 @@ import numpy as np
 
 from registry.arrays import Float64Array, LabelArray
 
+from .clusters import ClusterSums, check_level, check_limits, checked_differences, sum_by_cluster
+
 _BLOCK = 2**20  # weights that are held at a time: 8 MiB
 _SMALLEST_RANK = 10  # of the order statistic that is the bound
 
@@ -44,22 +46,14 @@ class DifferenceBounds:
     n_clusters: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Sums:
-    """Clusters that have one sum of differences and one size, and how many they are."""
-
-    differences: Float64Array
-    sizes: Float64Array
-    repeats: Float64Array
-
-
-def paired_difference_bounds(  # noqa: PLR0913 (three arrays and four named settings)
+def paired_difference_bounds(  # noqa: PLR0913 (three arrays and five named settings)
     baseline: Float64Array,
     candidate: Float64Array,
     clusters: LabelArray,
     *,
     confidence_level: float = 0.95,
     limits: tuple[float, float] = (-1.0, 1.0),
+    largest_cluster: float | None = None,
     n_resamples: int = 20_000,
     rng: np.random.Generator,
 ) -> DifferenceBounds:
@@ -82,7 +76,11 @@ def paired_difference_bounds(  # noqa: PLR0913 (three arrays and four named sett
     a cluster anything goes. The gallery is fixed: nothing is said of another one. Coverage is
     proved for two-valued differences of single queries; in general it is a conjecture without a
     known counterexample [2], and with clusters of unequal size the mean is a ratio, for which the
-    method is an approximation that improves with the number of clusters.
+    method is an approximation that improves with the number of clusters. It fails where rare
+    large clusters fare worse than the many small ones: none may have been seen, and the unseen
+    one is taken to be of mean size. With `largest_cluster` N it has that size instead. Then the
+    lower bound exceeds m exactly if Gaffke's bound of the mean of S_c - m n_c, which is at least
+    (L - m) N, exceeds 0, so that unequal clusters rest on the same conjecture as equal ones.
 
     Resampling does not cost coverage: the bound is the order statistic of rank
     floor((1 - confidence_level) (n_resamples + 1)) from the outside, with which a test by
@@ -95,6 +93,8 @@ def paired_difference_bounds(  # noqa: PLR0913 (three arrays and four named sett
         clusters: label of the independent unit of each query. Shape: (n_queries,)
         confidence_level: of each bound, in (0, 1).
         limits: the smallest and the largest difference that is possible.
+        largest_cluster: the most queries that any cluster of the population has; None takes the
+            mean size of those that were seen.
         n_resamples: draws of W; more make the bounds vary less with `rng`.
         rng: source of the weights.
 
@@ -102,47 +102,38 @@ def paired_difference_bounds(  # noqa: PLR0913 (three arrays and four named sett
         ValueError: if shapes disagree or are empty, a value is NaN or outside the limits, or a
             setting is out of range.
     """
-    differences = _checked_differences(baseline, candidate, clusters)
+    differences = checked_differences(baseline, candidate, clusters)
     rank = _checked_rank(confidence_level, n_resamples)
-    _check_limits(differences, limits)
-    sums, n_clusters = _sum_by_cluster(differences, clusters)
-    low, high = _resampled_means(sums, limits, n_resamples, rng)
+    check_limits(differences, limits)
+    sums = sum_by_cluster(differences, clusters)
+    size = unseen_size(largest_cluster, sums)
+    low, high = resampled_means(sums, limits, n_resamples, rng, unseen_size=size)
     return DifferenceBounds(
         estimate=math.fsum(differences) / len(differences),
         low=float(np.partition(low, rank - 1)[rank - 1]),
         high=float(np.partition(high, n_resamples - rank)[n_resamples - rank]),
         confidence_level=confidence_level,
         n_queries=len(differences),
-        n_clusters=n_clusters,
+        n_clusters=sums.n_clusters,
     )
 
 
-def _sum_by_cluster(differences: Float64Array, clusters: LabelArray) -> tuple[_Sums, int]:
-    """Sum within clusters, then put equal clusters together: their weights may be drawn as one.
-
-    The sum of m weights of mean 1 is a Gamma(m) weight, so 0/1 metrics of many single queries
-    need a handful of draws and not one a query.
-    """
-    _, members = np.unique(clusters, return_inverse=True)
-    order = np.lexsort((differences, members))  # sums do not round with the order of queries
-    sizes = np.bincount(members).astype(np.float64)
-    totals = np.bincount(members[order], weights=differences[order])
-    (totals, sizes), repeats = np.unique(np.stack([totals, sizes]), axis=1, return_counts=True)
-    return _Sums(totals.copy(), sizes.copy(), repeats.astype(np.float64)), int(repeats.sum())
-
-
-def _resampled_means(
-    sums: _Sums, limits: tuple[float, float], n_resamples: int, rng: np.random.Generator
+def resampled_means(
+    sums: ClusterSums,
+    limits: tuple[float, float],
+    n_resamples: int,
+    rng: np.random.Generator,
+    *,
+    unseen_size: float,
 ) -> tuple[Float64Array, Float64Array]:
     """Return resampled means with the unseen cluster at the lower and at the upper limit."""
-    mean_size = float((sums.repeats @ sums.sizes) / sums.repeats.sum())
     low, high = np.empty(n_resamples), np.empty(n_resamples)
     n_rows = max(1, _BLOCK // len(sums.sizes))
     for start in range(0, n_resamples, n_rows):
         stop = min(start + n_rows, n_resamples)
         # exponentials divided by their sum are Dirichlet(1, ..., 1); a ratio needs no division
         weights = _weights(sums.repeats, stop - start, rng)
-        unseen = mean_size * rng.standard_exponential(stop - start)
+        unseen = unseen_size * rng.standard_exponential(stop - start)
         seen, total = weights @ sums.differences, weights @ sums.sizes + unseen
         low[start:stop] = (seen + unseen * limits[0]) / total
         high[start:stop] = (seen + unseen * limits[1]) / total
@@ -156,26 +147,25 @@ def _weights(repeats: Float64Array, n_rows: int, rng: np.random.Generator) -> Fl
     return rng.standard_gamma(repeats, shape)
 
 
-def _checked_differences(
-    baseline: Float64Array, candidate: Float64Array, clusters: LabelArray
-) -> Float64Array:
-    shapes = (np.shape(baseline), np.shape(candidate), np.shape(clusters))
-    if len(set(shapes)) != 1 or len(shapes[0]) != 1 or shapes[0][0] == 0:
+def unseen_size(largest_cluster: float | None, sums: ClusterSums) -> float:
+    """Return the size of the unseen cluster: the largest there can be, or the mean of those seen.
+
+    Raises:
+        ValueError: if one that was seen is larger.
+    """
+    if largest_cluster is None:
+        return sums.mean_size
+    if not sums.sizes.max() <= largest_cluster < math.inf:
         raise ValueError(
-            "baseline, candidate and clusters must be 1-d, of one length and not empty "
-            f"but have shapes {', '.join(map(str, shapes))}"
+            f"largest_cluster must be finite and at least {sums.sizes.max():.0f}, the largest of "
+            f"those that were seen, but got {largest_cluster}"
         )
-    differences = np.asarray(candidate, dtype=np.float64) - np.asarray(baseline, dtype=np.float64)
-    if not np.isfinite(differences).all():
-        n_bad = int(np.count_nonzero(~np.isfinite(differences)))
-        raise ValueError(f"differences must be finite but {n_bad} are NaN or infinite")
-    return differences
+    return float(largest_cluster)
 
 
 def _checked_rank(confidence_level: float, n_resamples: int) -> int:
     """Return which order statistic, counted from the outside, is the bound [4]."""
-    if not 0 < confidence_level < 1:
-        raise ValueError(f"confidence_level must be in (0, 1) but got {confidence_level}")
+    check_level(confidence_level)
     # a hair is added because (1 - 0.95) * 20_000 is 1000.0000000000009 but may be just below
     rank = math.floor((1 - confidence_level) * (n_resamples + 1) + 1e-9)
     if rank < _SMALLEST_RANK:
@@ -185,14 +175,3 @@ def _checked_rank(confidence_level: float, n_resamples: int) -> int:
             f"but got {n_resamples}"
         )
     return rank
-
-
-def _check_limits(differences: Float64Array, limits: tuple[float, float]) -> None:
-    low, high = limits
-    if not -math.inf < low < high < math.inf:
-        raise ValueError(f"limits must be finite and ascend but got {limits}")
-    smallest, largest = differences.min(), differences.max()
-    if smallest < low or largest > high:
-        raise ValueError(
-            f"differences must lie in limits {limits} but lie in [{smallest}, {largest}]"
-        )

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binom, binomtest
+from scipy.stats import binom, binomtest, multinomial
 
 from compat.stats import DifferenceBounds, bounds, paired_difference_bounds
+from compat.stats.clusters import sum_by_cluster
 from registry.arrays import Float64Array, Int64Array
 
 
@@ -121,9 +122,9 @@ def test_the_bound_is_a_conservative_order_statistic() -> None:
     """Rank floor(0.05 * 201) = 10 of 200 resamples, from either end."""
     differences = rng(2).uniform(-1, 1, 15)
     found = bound_differences(differences, n_resamples=200, seed=3)
-    sums, n_clusters = bounds._sum_by_cluster(differences, np.arange(15))
-    low, high = bounds._resampled_means(sums, (-1.0, 1.0), 200, rng(3))
-    assert n_clusters == 15
+    sums = sum_by_cluster(differences, np.arange(15))
+    low, high = bounds.resampled_means(sums, (-1.0, 1.0), 200, rng(3), unseen_size=1.0)
+    assert sums.n_clusters == 15
     assert found.low == np.sort(low)[9]
     assert found.high == np.sort(high)[-10]
 
@@ -131,8 +132,8 @@ def test_the_bound_is_a_conservative_order_statistic() -> None:
 def test_sums_do_not_round_with_the_order_of_queries() -> None:
     ascending = np.array([0.1, 0.2, 0.3])
     assert sum(ascending.tolist()) != sum(ascending[::-1].tolist())
-    one, _ = bounds._sum_by_cluster(ascending, np.zeros(3))
-    other, _ = bounds._sum_by_cluster(ascending[::-1], np.zeros(3))
+    one = sum_by_cluster(ascending, np.zeros(3))
+    other = sum_by_cluster(ascending[::-1], np.zeros(3))
     assert one.differences.tolist() == other.differences.tolist()
 
 
@@ -193,6 +194,78 @@ def test_coverage_of_small_clustered_data() -> None:
     two_errors = 2 * math.sqrt(0.05 * 0.95 / 600)
     assert clustered_coverage(by_cluster=True) >= 0.95 - two_errors
     assert clustered_coverage(by_cluster=False) < 0.88  # so the test can fail
+
+
+def lost_clusters(n_lost: int, n_clusters: int, size: int) -> tuple[Float64Array, Int64Array]:
+    """Return differences and labels: clusters of `size` queries that lose all, others of one."""
+    sizes = np.repeat([size, 1], [n_lost, n_clusters - n_lost])
+    return np.repeat([-1.0, 0.0], [n_lost * size, n_clusters - n_lost]), np.repeat(
+        np.arange(n_clusters), sizes
+    )
+
+
+@pytest.mark.parametrize(("largest", "worst"), [(None, 0.32), (10.0, 0.95)])
+def test_coverage_where_large_clusters_fare_worse(largest: float | None, worst: float) -> None:
+    """30 clusters, enumerated: a share q of size 10 loses, the rest, of size 1, stays as it was.
+
+    The number of lost clusters is binomial and the true mean -10 q / (1 + 9 q). The unseen cluster
+    of mean size is fooled by those who have not met a large one: the known limit of the default.
+    With the largest size there can be it is Clopper and Pearson's bound of q, mapped.
+    """
+    lows = []
+    for k in range(31):
+        differences, clusters = lost_clusters(k, 30, 10)
+        found = paired_difference_bounds(
+            np.zeros(len(differences)),
+            differences,
+            clusters,
+            largest_cluster=largest,
+            n_resamples=50_000,
+            rng=rng(k),
+        )
+        lows.append(found.low)
+    shares = np.linspace(0.002, 0.98, 400)
+    coverage = [
+        binom.pmf(np.arange(31), 30, q)[np.array(lows) <= -10 * q / (1 + 9 * q) + 0.004].sum()
+        for q in shares
+    ]
+    if largest is None:
+        assert min(coverage) < worst
+    else:
+        assert min(coverage) >= worst
+
+
+def test_the_largest_cluster_is_the_size_of_the_unseen_one() -> None:
+    """All of 20 clusters of 1 unchanged: W_0 N / (W_0 N + 1 - W_0), W_0 = 1 - 0.05 ** (1 / 20)."""
+    unseen = 1 - 0.05 ** (1 / 20)
+    found = paired_difference_bounds(
+        np.zeros(20), np.zeros(20), np.arange(20), largest_cluster=5, n_resamples=200_000, rng=rng()
+    )
+    assert found.low == pytest.approx(-5 * unseen / (5 * unseen + 1 - unseen), rel=0.02)
+    with pytest.raises(ValueError, match="largest_cluster must be finite and at least 2"):
+        paired_difference_bounds(
+            np.zeros(2), np.zeros(2), np.zeros(2), largest_cluster=1, rng=rng()
+        )
+
+
+@pytest.mark.parametrize("n", [3, 6, 10])
+def test_exact_coverage_of_gains_and_losses_by_enumeration(n: int) -> None:
+    """Three-valued differences, where the bound is a conjecture: all outcomes, a grid of rates."""
+    outcomes = [(b, c) for b in range(n + 1) for c in range(n + 1 - b)]
+    lows = np.array(
+        [
+            bound_differences(
+                np.repeat([1.0, -1.0, 0.0], [b, c, n - b - c]), n_resamples=20_000
+            ).low
+            for b, c in outcomes
+        ]
+    )
+    counts = [(b, c, n - b - c) for b, c in outcomes]
+    slack = 0.006  # four standard errors of a quantile from 100,000 resamples
+    for gain, loss in itertools.product(np.linspace(0, 1, 26), repeat=2):
+        if gain + loss <= 1:
+            mass = multinomial.pmf(counts, n, [gain, loss, max(0.0, 1 - gain - loss)])
+            assert mass[lows <= gain - loss + slack].sum() >= 0.95
 
 
 small_differences = st.lists(
