@@ -89,11 +89,14 @@ def rank_positives(scores: Float32Array, relevance: Relevance, excluded: Int64Ar
     """
     own = np.empty(len(relevance.indices), dtype=np.float32)
     above, tied = np.empty_like(relevance.indices), np.empty_like(relevance.indices)
+    gains = None if relevance.gains is None else np.empty_like(relevance.gains)
     bounds = relevance.indptr.tolist()
     for row, start, stop in zip(scores, bounds[:-1], bounds[1:], strict=True):
         positions = relevance.indices[start:stop]
         count = _count_each if stop - start <= _FEW else _count_in_buckets
         ascending = row.take(positions)
+        if gains is not None and relevance.gains is not None:
+            gains[start:stop] = relevance.gains[start:stop][np.argsort(ascending)[::-1]]
         ascending.sort()
         higher, equal = count(row, positions, ascending)
         own[start:stop] = ascending[::-1]  # best first, as Ranks wants them
@@ -102,7 +105,7 @@ def rank_positives(scores: Float32Array, relevance: Relevance, excluded: Int64Ar
     exists = np.repeat(excluded >= 0, relevance.n_relevant)
     above -= exists & (lost > own)
     tied -= exists & (lost == own)
-    return Ranks.from_counts(relevance.indptr, above, tied)
+    return Ranks.from_counts(relevance.indptr, above, tied, gains)
 
 
 def exactly(gallery: Iterable[Float32Array], n_gallery: int) -> Iterator[Float32Array]:

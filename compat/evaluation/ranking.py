@@ -1,14 +1,14 @@
 """Ranking metrics of every query, streamed over the gallery.
 
 The scores of one block of queries are held at a time, never an n_queries × n_gallery matrix, and
-nothing is ranked in full: average precision, hit@k and recall@k follow from the ranks of the
-relevant items, and a rank is a count of the items that score higher.
+nothing is ranked in full: all metrics follow from the ranks of the relevant items, and a rank is
+a count of the items that score higher.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -35,34 +35,51 @@ class RankingScores:
             equal scores leave it to chance. Shape of each: (n_queries,)
         recall: by k, share of the relevant items among the first k. Shape of each: (n_queries,)
         n_relevant: relevant items that exist for the query. Shape: (n_queries,)
+        ndcg: by k, nDCG of the first k, with linear gain and discount 1 / log2(rank + 1).
+            Shape of each: (n_queries,)
+        reciprocal_rank: 1 / rank of the first relevant item; its mean is MRR. Shape: (n_queries,)
+        average_precision_at_r: AP of the first R ranks, where R items are relevant; its mean is
+            mAP@R. Shape: (n_queries,)
     """
 
     average_precision: Float64Array
     hit: Mapping[int, Float64Array]
     recall: Mapping[int, Float64Array]
     n_relevant: Int64Array
+    ndcg: Mapping[int, Float64Array] = field(default_factory=dict)
+    reciprocal_rank: Float64Array | None = None
+    average_precision_at_r: Float64Array | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names that `metric` knows."""
-        hits, recalls = (f"hit@{k}" for k in self.hit), (f"recall@{k}" for k in self.recall)
-        return ("mAP", *hits, *recalls)
+        return tuple(self._by_name())
 
     def metric(self, name: str) -> Float64Array:
         """Return the per-query array behind a metric's name. Shape: (n_queries,).
 
         Args:
-            name: ``mAP``, ``hit@k`` or ``recall@k`` with a k that was asked for.
+            name: ``mAP``, ``MRR``, ``mAP@R``, or ``hit@k``, ``recall@k``, ``nDCG@k`` with a k
+                that was asked for.
 
         Raises:
             ValueError: if nothing has that name.
         """
-        if name not in self.names:
-            raise ValueError(f"no metric is named {name!r}; known: {', '.join(self.names)}")
-        if name == "mAP":
-            return self.average_precision
-        family, _, k = name.partition("@")
-        return (self.hit if family == "hit" else self.recall)[int(k)]
+        by_name = self._by_name()
+        if name not in by_name:
+            raise ValueError(f"no metric is named {name!r}; known: {', '.join(by_name)}")
+        return by_name[name]
+
+    def _by_name(self) -> dict[str, Float64Array]:
+        whole = {
+            "mAP": self.average_precision,
+            "MRR": self.reciprocal_rank,
+            "mAP@R": self.average_precision_at_r,
+        }
+        found = {name: values for name, values in whole.items() if values is not None}
+        for family, by_k in (("hit", self.hit), ("recall", self.recall), ("nDCG", self.ndcg)):
+            found |= {f"{family}@{k}": values for k, values in by_k.items()}
+        return found
 
 
 def score_rankings(  # noqa: PLR0913 (one door, three arrays and four named settings)
@@ -90,7 +107,7 @@ def score_rankings(  # noqa: PLR0913 (one door, three arrays and four named sett
         gallery: one array or blocks of one gallery, in order; blocks may be memory-mapped and
             are read once for every block of queries. Shape: (n_gallery, dim)
         relevance: relevant gallery positions of each query.
-        ks: depths for hit@k and recall@k, each at least 1.
+        ks: depths for hit@k, recall@k and nDCG@k, each at least 1.
         excluded: for each query the gallery position that does not exist for it (itself, in
             leave-one-out), or -1. Shape: (n_queries,)
         metric: inner product, or -||q - g||^2.
@@ -114,7 +131,7 @@ def score_rankings(  # noqa: PLR0913 (one door, three arrays and four named sett
     n_queries, n_gallery = relevance.n_queries, relevance.n_gallery
     n_rows = min(n_queries, _rows_that_fit(relevance, memory_bytes))
     scores = np.empty((n_rows, padded(n_gallery)), dtype=np.float32)
-    result = _empty_scores(relevance, depths)
+    found = []
     for start in range(0, n_queries, n_rows):
         stop = min(start + n_rows, n_queries)
         block = scores[: stop - start]
@@ -122,25 +139,36 @@ def score_rankings(  # noqa: PLR0913 (one door, three arrays and four named sett
         score_block(queries[start:stop], streamed, block, is_l2=metric == "l2")
         rows = relevance.rows(start, stop)
         ranks = rank_positives(block[:, :n_gallery], rows, excluded[start:stop])
-        _fill(result, slice(start, stop), ranks)
-    return result
+        found.append(_metrics_of(ranks, depths))
+    return _joined(found, depths)
 
 
-def _fill(result: RankingScores, rows: slice, ranks: _ties.Ranks) -> None:
-    result.average_precision[rows] = _ties.average_precision(ranks)
-    for k, values in result.hit.items():
-        values[rows] = _ties.hit(ranks, k)
-    for k, values in result.recall.items():
-        values[rows] = _ties.recall(ranks, k)
-
-
-def _empty_scores(relevance: Relevance, ks: Sequence[int]) -> RankingScores:
-    n = relevance.n_queries
+def _metrics_of(ranks: _ties.Ranks, ks: Sequence[int]) -> RankingScores:
     return RankingScores(
-        average_precision=np.empty(n),
-        hit={k: np.empty(n) for k in ks},
-        recall={k: np.empty(n) for k in ks},
-        n_relevant=relevance.n_relevant,
+        average_precision=_ties.average_precision(ranks),
+        hit={k: _ties.hit(ranks, k) for k in ks},
+        recall={k: _ties.recall(ranks, k) for k in ks},
+        n_relevant=np.diff(ranks.indptr),
+        ndcg={k: _ties.ndcg(ranks, k) for k in ks},
+        reciprocal_rank=_ties.reciprocal_rank(ranks),
+        average_precision_at_r=_ties.average_precision_at_r(ranks),
+    )
+
+
+def _joined(parts: Sequence[RankingScores], ks: Sequence[int]) -> RankingScores:
+    """Return the scores of blocks of queries as one."""
+
+    def whole(name: str) -> Float64Array:
+        return np.concatenate([part.metric(name) for part in parts])
+
+    return RankingScores(
+        average_precision=whole("mAP"),
+        hit={k: whole(f"hit@{k}") for k in ks},
+        recall={k: whole(f"recall@{k}") for k in ks},
+        n_relevant=np.concatenate([part.n_relevant for part in parts]),
+        ndcg={k: whole(f"nDCG@{k}") for k in ks},
+        reciprocal_rank=whole("MRR"),
+        average_precision_at_r=whole("mAP@R"),
     )
 
 
