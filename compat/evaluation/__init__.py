@@ -7,6 +7,7 @@ from .compatibility import (
     flip_rates,
     update_gain,
 )
+from .qrels import Qrels, relevance_from_qrels
 from .ranking import RankingScores, Relevance, score_rankings
 from .summaries import (
     UpgradeScores,
@@ -18,6 +19,7 @@ from .summaries import (
 
 __all__ = [
     "CompatibilityMatrix",
+    "Qrels",
     "RankingScores",
     "Relevance",
     "UpgradeScores",
@@ -27,6 +29,7 @@ __all__ = [
     "compatibility_tax",
     "flip_rates",
     "forward_compatibility",
+    "relevance_from_qrels",
     "score_rankings",
     "update_gain",
     "upgrade_scores",

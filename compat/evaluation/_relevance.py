@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from registry.arrays import Float64Array, Int64Array, LabelArray
+from registry.arrays import BoolArray, Float64Array, Int64Array, LabelArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,6 +94,17 @@ class Relevance:
         kept_before = np.concatenate([np.zeros(1, np.int64), np.cumsum(keep, dtype=np.int64)])
         gains = None if self.gains is None else self.gains[keep]
         return Relevance(kept_before[self.indptr], self.indices[keep], self.n_gallery, gains)
+
+    def holds(self, positions: Int64Array) -> BoolArray:
+        """Return whether one gallery position of each query is relevant to it; -1 never is.
+
+        Args:
+            positions: Shape: (n_queries,)
+        """
+        query = np.repeat(np.arange(self.n_queries), self.n_relevant)
+        found = np.zeros(self.n_queries, dtype=np.bool_)
+        found[query[self.indices == np.repeat(positions, self.n_relevant)]] = True
+        return found
 
     def _check_rows(self) -> None:
         ends_well = len(self.indptr) > 0 and self.indptr[-1] == len(self.indices)
