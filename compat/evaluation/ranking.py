@@ -16,8 +16,10 @@ import numpy as np
 from registry.arrays import Float32Array, Float64Array, Int64Array
 
 from . import _ties
-from ._counting import exactly, padded, rank_positives, score_block
+from ._arguments import check_metric, check_queries, checked_excluded
+from ._counting import rank_positives
 from ._relevance import Relevance
+from ._scoring import exactly, padded, score_block
 
 __all__ = ["RankingScores", "Relevance", "score_rankings"]
 
@@ -121,10 +123,9 @@ def score_rankings(  # noqa: PLR0913 (one door, three arrays and four named sett
     References:
         [1] McSherry and Najork, ECIR 2008; the closed forms are in `_ties`.
     """
-    if metric not in ("inner_product", "l2"):
-        raise ValueError(f"metric must be 'inner_product' or 'l2' but got {metric!r}")
-    _check_queries(queries, relevance)
-    depths, excluded = _checked_ks(ks), _checked_excluded(excluded, relevance)
+    is_l2 = check_metric(metric)
+    check_queries(queries, relevance)
+    depths, excluded = _checked_ks(ks), checked_excluded(excluded, relevance)
     relevance = relevance.without(excluded)
     _check_answerable(relevance)
     blocks = [gallery] if isinstance(gallery, np.ndarray) else gallery
@@ -136,7 +137,7 @@ def score_rankings(  # noqa: PLR0913 (one door, three arrays and four named sett
         stop = min(start + n_rows, n_queries)
         block = scores[: stop - start]
         streamed = exactly(blocks, n_gallery)
-        score_block(queries[start:stop], streamed, block, is_l2=metric == "l2")
+        score_block(queries[start:stop], streamed, block, is_l2=is_l2)
         rows = relevance.rows(start, stop)
         ranks = rank_positives(block[:, :n_gallery], rows, excluded[start:stop])
         found.append(_metrics_of(ranks, depths))
@@ -180,30 +181,6 @@ def _rows_that_fit(relevance: Relevance, memory_bytes: int) -> int:
             f"memory_bytes must hold at least one query, {row_bytes}, but got {memory_bytes}"
         )
     return memory_bytes // row_bytes
-
-
-def _check_queries(queries: Float32Array, relevance: Relevance) -> None:
-    if queries.ndim != 2 or queries.dtype != np.float32 or len(queries) != relevance.n_queries:
-        raise ValueError(
-            f"queries must be float32 of shape ({relevance.n_queries}, dim), one row for each "
-            f"query of the relevance, but got {queries.dtype} of shape {queries.shape}"
-        )
-
-
-def _checked_excluded(excluded: Int64Array | None, relevance: Relevance) -> Int64Array:
-    if excluded is None:
-        return np.full(relevance.n_queries, -1, dtype=np.int64)
-    if excluded.shape != (relevance.n_queries,) or excluded.dtype.kind != "i":
-        raise ValueError(
-            f"excluded must be integers of shape ({relevance.n_queries},) "
-            f"but got {excluded.dtype} of shape {excluded.shape}"
-        )
-    if np.any((excluded < -1) | (excluded >= relevance.n_gallery)):
-        raise ValueError(
-            f"excluded must be gallery positions below {relevance.n_gallery}, or -1, "
-            f"but lie in [{excluded.min()}, {excluded.max()}]"
-        )
-    return excluded.astype(np.int64)
 
 
 def _checked_ks(ks: Sequence[int]) -> Sequence[int]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.metrics import average_precision_score
 
-from compat.evaluation import RankingScores, Relevance, _counting, _ties, score_rankings
+from compat.evaluation import RankingScores, Relevance, _counting, _scoring, _ties, score_rankings
 from registry.arrays import Float32Array, Float64Array, Int64Array
 from tests.reference.ranking import Expected, enumerated, summed
 
@@ -246,7 +246,7 @@ def test_permuting_the_gallery_changes_nothing(n: int, dim: int, seed: int) -> N
     assert_identical(one, other)
 
 
-@pytest.mark.parametrize("n", [7, _counting.CHUNK - 1, _counting.CHUNK + 5])
+@pytest.mark.parametrize("n", [7, _scoring.CHUNK - 1, _scoring.CHUNK + 5])
 @pytest.mark.parametrize("n_queries", [1, 3])
 @pytest.mark.parametrize("metric", ["inner_product", "l2"])
 def test_equal_vectors_tie_wherever_they_are_stored(n: int, n_queries: int, metric: str) -> None:
