@@ -9,7 +9,6 @@ from registry.arrays import Float32Array, Int64Array
 from ._relevance import Relevance
 from ._ties import Ranks
 
-_FEW = 12  # so many relevant items are counted one by one; more pay for buckets
 _MAX_BUCKETS = 2**16
 
 
@@ -30,12 +29,11 @@ def rank_positives(scores: Float32Array, relevance: Relevance, excluded: Int64Ar
     bounds = relevance.indptr.tolist()
     for row, start, stop in zip(scores, bounds[:-1], bounds[1:], strict=True):
         positions = relevance.indices[start:stop]
-        count = _count_each if stop - start <= _FEW else _count_in_buckets
         ascending = row.take(positions)
         if gains is not None and relevance.gains is not None:
             gains[start:stop] = relevance.gains[start:stop][np.argsort(ascending)[::-1]]
         ascending.sort()
-        higher, equal = count(row, positions, ascending)
+        higher, equal = _count_in_buckets(row, positions, ascending)
         own[start:stop] = ascending[::-1]  # best first, as Ranks wants them
         above[start:stop], tied[start:stop] = higher[::-1], equal[::-1]
     lost = np.repeat(scores[np.arange(len(scores)), excluded], relevance.n_relevant)
@@ -43,15 +41,6 @@ def rank_positives(scores: Float32Array, relevance: Relevance, excluded: Int64Ar
     above -= exists & (lost > own)
     tied -= exists & (lost == own)
     return Ranks.from_counts(relevance.indptr, above, tied, gains)
-
-
-def _count_each(
-    row: Float32Array, _positions: Int64Array, own: Float32Array
-) -> tuple[Int64Array, Int64Array]:
-    """Count by comparing each relevant score with the whole row: two passes an item."""
-    higher = [np.count_nonzero(row > score) for score in own]
-    equal = [np.count_nonzero(row == score) for score in own]
-    return np.array(higher, dtype=np.int64), np.array(equal, dtype=np.int64)
 
 
 def _count_in_buckets(

@@ -79,10 +79,16 @@ class Relevance:
 
     def rows(self, start: int, stop: int) -> Relevance:
         """Return the queries from `start` up to, but without, `stop`."""
-        indptr = self.indptr[start : stop + 1]
-        kept = slice(int(indptr[0]), int(indptr[-1]))
+        return self.take(np.arange(start, stop))
+
+    def take(self, queries: Int64Array) -> Relevance:
+        """Return some queries, in the order given."""
+        sizes = self.n_relevant[queries]
+        indptr = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
+        within = np.arange(indptr[-1], dtype=np.int64) - np.repeat(indptr[:-1], sizes)
+        kept = np.repeat(self.indptr[queries], sizes) + within
         gains = None if self.gains is None else self.gains[kept]
-        return Relevance(indptr - indptr[0], self.indices[kept], self.n_gallery, gains)
+        return Relevance(indptr, self.indices[kept], self.n_gallery, gains)
 
     def without(self, excluded: Int64Array) -> Relevance:
         """Return the relevance that is left when each query loses one gallery position.

@@ -49,6 +49,7 @@ def stream_scores(
     *,
     is_l2: bool,
     is_comparable: bool = False,
+    n_rows: int = ROWS,
 ) -> Iterator[Piece]:
     """Yield the scores of all queries with all items, a piece at a time; larger is closer.
 
@@ -61,6 +62,7 @@ def stream_scores(
         is_l2: score by squared distance instead of inner product: 2 <q, g> - ||g||^2.
         is_comparable: whether scores of different queries are compared with one threshold;
             the ||q||^2 that is missing above is then taken off.
+        n_rows: queries of a piece.
 
     Raises:
         ValueError: as `score_block`, or if there are more or fewer items.
@@ -69,13 +71,13 @@ def stream_scores(
     with np.errstate(over="ignore"):
         scaled = 2.0 * queries if is_l2 else queries
     longest = _longest(_squared_norms(scaled))
-    room = np.empty((min(ROWS, len(queries)), CHUNK), dtype=np.float32)
+    room = np.empty((min(n_rows, len(queries)), CHUNK), dtype=np.float32)
     for place, chunk in enumerate(_chunks(exactly(gallery, n_gallery), queries.shape[1])):
         squares = _squared_norms(chunk)
         _check_finite(longest, _longest(squares))
         first = place * CHUNK
-        for number, start in enumerate(range(0, len(queries), ROWS)):
-            rows = slice(start, min(start + ROWS, len(queries)))
+        for number, start in enumerate(range(0, len(queries), n_rows)):
+            rows = slice(start, min(start + n_rows, len(queries)))
             scores = np.matmul(scaled[rows], chunk.T, out=room[: rows.stop - start])
             if is_l2:
                 scores -= squares
@@ -87,16 +89,17 @@ def stream_scores(
 class PairPlaces:
     """Finds in each piece the (query, gallery position) pairs that lie in it."""
 
-    def __init__(self, queries: Int64Array, positions: Int64Array) -> None:
+    def __init__(self, queries: Int64Array, positions: Int64Array, n_rows: int = ROWS) -> None:
         """Sort the pairs by piece.
 
         Args:
             queries: Shape: (n_pairs,)
             positions: Shape: (n_pairs,)
+            n_rows: queries of a piece.
         """
-        self._order = np.lexsort((positions, queries // ROWS))
-        self._number = (queries // ROWS)[self._order]
-        self._row = (queries % ROWS)[self._order]
+        self._order = np.lexsort((positions, queries // n_rows))
+        self._number = (queries // n_rows)[self._order]
+        self._row = (queries % n_rows)[self._order]
         self._position = positions[self._order]
 
     def within(self, piece: Piece) -> tuple[Int64Array, Int64Array, Int64Array]:

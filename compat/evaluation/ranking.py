@@ -1,8 +1,7 @@
 """Ranking metrics of every query, streamed over the gallery.
 
-The scores of one block of queries are held at a time, never an n_queries × n_gallery matrix, and
-nothing is ranked in full: all metrics follow from the ranks of the relevant items, and a rank is
-a count of the items that score higher.
+An n_queries × n_gallery matrix is never held, and nothing is ranked in full: all metrics follow
+from the ranks of the relevant items, and a rank is a count of the items that score higher.
 """
 
 from __future__ import annotations
@@ -13,18 +12,23 @@ from typing import Literal
 
 import numpy as np
 
-from registry.arrays import Float32Array, Float64Array, Int64Array
+from registry.arrays import BoolArray, Float32Array, Float64Array, Int64Array
 
 from . import _ties
 from ._arguments import check_metric, check_queries, checked_excluded
 from ._counting import rank_positives
 from ._relevance import Relevance
-from ._scoring import exactly, padded, score_block
+from ._scoring import CHUNK, ROWS, Piece, exactly, padded, score_block
+from ._streaming import FEW, rank_few
+from ._top import TopItems
 
-__all__ = ["RankingScores", "Relevance", "score_rankings"]
+__all__ = ["RankingScores", "Relevance", "TopItems", "score_rankings"]
 
 _MIB = 2**20
 _PAIR_BYTES = 128  # working memory for the ranks of one relevant item
+_PIECE_ROW_BYTES = 8 * CHUNK  # and for the scores of one query with one chunk
+
+_Found = tuple[Int64Array, _ties.Ranks, TopItems | None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,6 +46,7 @@ class RankingScores:
         reciprocal_rank: 1 / rank of the first relevant item; its mean is MRR. Shape: (n_queries,)
         average_precision_at_r: AP of the first R ranks, where R items are relevant; its mean is
             mAP@R. Shape: (n_queries,)
+        top: the first items of each query, if they were asked for.
     """
 
     average_precision: Float64Array
@@ -51,6 +56,7 @@ class RankingScores:
     ndcg: Mapping[int, Float64Array] = field(default_factory=dict)
     reciprocal_rank: Float64Array | None = None
     average_precision_at_r: Float64Array | None = None
+    top: TopItems | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -93,6 +99,7 @@ def score_rankings(  # noqa: PLR0913 (one door, three arrays and four named sett
     excluded: Int64Array | None = None,
     metric: Literal["inner_product", "l2"] = "inner_product",
     memory_bytes: int = 256 * _MIB,
+    top_k: int = 0,
 ) -> RankingScores:
     """Rank the whole gallery for every query and return each query's metrics.
 
@@ -100,9 +107,11 @@ def score_rankings(  # noqa: PLR0913 (one door, three arrays and four named sett
     depend on the order of the gallery, and a model that gives every item one vector gets chance.
     Scores are computed in float32; equal vectors score exactly equal.
 
-    With few relevant items each is compared with all scores of its query. With many, scores are
-    counted in buckets and only those in a bucket with a relevant item are sorted, by value; when
-    all scores fall into such buckets, as in a collapsed model, that is a sort of the row.
+    With up to 32 relevant items a query, scores are counted while they are in the cache and
+    never held: memory does not grow with the gallery, which is read twice for as many queries as
+    fit. With more, all scores of a query are held and counted in buckets, and only those in a
+    bucket with a relevant item are sorted, by value; when all scores fall into such buckets, as in
+    a collapsed model, that is a sort of the row.
 
     Args:
         queries: Shape: (n_queries, dim). For cosine similarity, normalise both sides before.
@@ -115,6 +124,7 @@ def score_rankings(  # noqa: PLR0913 (one door, three arrays and four named sett
         metric: inner product, or -||q - g||^2.
         memory_bytes: upper bound of the scores and ranks that are held at a time, for as many
             queries as fit.
+        top_k: how many first items of each query are returned too, in the same pass.
 
     Raises:
         ValueError: if shapes disagree, a setting is out of range, a score is NaN or infinite, or
@@ -125,23 +135,78 @@ def score_rankings(  # noqa: PLR0913 (one door, three arrays and four named sett
     """
     is_l2 = check_metric(metric)
     check_queries(queries, relevance)
+    if top_k < 0:
+        raise ValueError(f"top_k must be at least 0 but is {top_k}")
     depths, excluded = _checked_ks(ks), checked_excluded(excluded, relevance)
     relevance = relevance.without(excluded)
     _check_answerable(relevance)
     blocks = [gallery] if isinstance(gallery, np.ndarray) else gallery
-    n_queries, n_gallery = relevance.n_queries, relevance.n_gallery
-    n_rows = min(n_queries, _rows_that_fit(relevance, memory_bytes))
-    scores = np.empty((n_rows, padded(n_gallery)), dtype=np.float32)
-    found = []
-    for start in range(0, n_queries, n_rows):
-        stop = min(start + n_rows, n_queries)
-        block = scores[: stop - start]
-        streamed = exactly(blocks, n_gallery)
-        score_block(queries[start:stop], streamed, block, is_l2=is_l2)
-        rows = relevance.rows(start, stop)
-        ranks = rank_positives(block[:, :n_gallery], rows, excluded[start:stop])
-        found.append(_metrics_of(ranks, depths))
-    return _joined(found, depths)
+    job = _Job(queries, blocks, relevance, excluded, is_l2, top_k)
+    is_few = relevance.n_relevant <= FEW
+    found = [job.stream(rows, memory_bytes) for rows in job.few_at_a_time(is_few, memory_bytes)]
+    found += [job.hold(rows) for rows in job.many_at_a_time(~is_few, memory_bytes)]
+    rows, ranks, tops = zip(*found, strict=True)
+    return _joined(np.concatenate(rows), [_metrics_of(r, depths) for r in ranks], tops, depths)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Job:
+    """What is ranked, and by what."""
+
+    queries: Float32Array
+    gallery: Sequence[Float32Array]
+    relevance: Relevance
+    excluded: Int64Array
+    is_l2: bool
+    top_k: int
+
+    def stream(self, rows: Int64Array, memory_bytes: int) -> _Found:
+        """Rank for queries with few relevant items, without holding their scores."""
+        ranks, top = rank_few(
+            self.queries[rows],
+            self.gallery,
+            self.relevance.take(rows),
+            self.excluded[rows],
+            is_l2=self.is_l2,
+            n_rows=min(ROWS, max(1, memory_bytes // 2 // _PIECE_ROW_BYTES)),
+            top_k=self.top_k,
+        )
+        return rows, ranks, top
+
+    def hold(self, rows: Int64Array) -> _Found:
+        """Rank for queries with many relevant items, holding all of their scores."""
+        n_gallery = self.relevance.n_gallery
+        scores = np.empty((len(rows), padded(n_gallery)), dtype=np.float32)
+        streamed = exactly(self.gallery, n_gallery)
+        score_block(self.queries[rows], streamed, scores, is_l2=self.is_l2)
+        held = scores[:, :n_gallery]
+        ranks = rank_positives(held, self.relevance.take(rows), self.excluded[rows])
+        if self.top_k == 0:
+            return rows, ranks, None
+        losing = np.flatnonzero(self.excluded[rows] >= 0)
+        held[losing, self.excluded[rows[losing]]] = -np.inf
+        top = TopItems.empty(len(rows), self.top_k)
+        top.begin(Piece(0, slice(0, len(rows)), 0, held))
+        return rows, ranks, top
+
+    def few_at_a_time(self, chosen: BoolArray, memory_bytes: int) -> list[Int64Array]:
+        """Part queries so that their relevant items, vectors and ranks, fit."""
+        rows = np.flatnonzero(chosen)
+        pair_bytes = _PAIR_BYTES + 4 * self.queries.shape[1]
+        most = int(self.relevance.n_relevant[rows].max(initial=1))
+        _check_memory(memory_bytes, 2 * max(most * pair_bytes, _PIECE_ROW_BYTES))
+        n_rows = memory_bytes // 2 // (most * pair_bytes)
+        return [rows[start : start + n_rows] for start in range(0, len(rows), n_rows)]
+
+    def many_at_a_time(self, chosen: BoolArray, memory_bytes: int) -> list[Int64Array]:
+        """Part queries so that all of their scores, and the ranks, fit."""
+        rows = np.flatnonzero(chosen)
+        most = int(self.relevance.n_relevant[rows].max(initial=1))
+        row_bytes = 4 * padded(self.relevance.n_gallery) + _PAIR_BYTES * most
+        if len(rows):
+            _check_memory(memory_bytes, row_bytes)
+        n_rows = max(1, memory_bytes // row_bytes)
+        return [rows[start : start + n_rows] for start in range(0, len(rows), n_rows)]
 
 
 def _metrics_of(ranks: _ties.Ranks, ks: Sequence[int]) -> RankingScores:
@@ -156,31 +221,41 @@ def _metrics_of(ranks: _ties.Ranks, ks: Sequence[int]) -> RankingScores:
     )
 
 
-def _joined(parts: Sequence[RankingScores], ks: Sequence[int]) -> RankingScores:
-    """Return the scores of blocks of queries as one."""
+def _joined(
+    rows: Int64Array,
+    parts: Sequence[RankingScores],
+    tops: Sequence[TopItems | None],
+    ks: Sequence[int],
+) -> RankingScores:
+    """Return the scores of parts of the queries as one, in the order of the queries."""
+    order = np.argsort(rows)
 
     def whole(name: str) -> Float64Array:
-        return np.concatenate([part.metric(name) for part in parts])
+        return np.concatenate([part.metric(name) for part in parts])[order]
 
+    held = [top for top in tops if top is not None]
     return RankingScores(
         average_precision=whole("mAP"),
         hit={k: whole(f"hit@{k}") for k in ks},
         recall={k: whole(f"recall@{k}") for k in ks},
-        n_relevant=np.concatenate([part.n_relevant for part in parts]),
+        n_relevant=np.concatenate([part.n_relevant for part in parts])[order],
         ndcg={k: whole(f"nDCG@{k}") for k in ks},
         reciprocal_rank=whole("MRR"),
         average_precision_at_r=whole("mAP@R"),
+        top=TopItems(
+            np.concatenate([top.positions for top in held])[order],
+            np.concatenate([top.scores for top in held])[order],
+        )
+        if held
+        else None,
     )
 
 
-def _rows_that_fit(relevance: Relevance, memory_bytes: int) -> int:
-    most = int(relevance.n_relevant.max())
-    row_bytes = 4 * padded(relevance.n_gallery) + _PAIR_BYTES * most
-    if memory_bytes < row_bytes:
+def _check_memory(memory_bytes: int, needed: int) -> None:
+    if memory_bytes < needed:
         raise ValueError(
-            f"memory_bytes must hold at least one query, {row_bytes}, but got {memory_bytes}"
+            f"memory_bytes must hold at least one query, {needed}, but got {memory_bytes}"
         )
-    return memory_bytes // row_bytes
 
 
 def _checked_ks(ks: Sequence[int]) -> Sequence[int]:
