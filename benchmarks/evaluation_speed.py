@@ -117,13 +117,14 @@ def measure(sizes: Sizes) -> dict[str, object]:
     index.add(gallery)
     times: dict[str, dict[str, list[float]]] = {"search": {}, "evaluation": {}, "full_sort": {}}
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    few = min(SORTED, len(queries))
     for _ in range(sizes.repeats):
         found = timed(lambda: evaluate(queries, gallery, relevance, sizes), times["evaluation"])
         after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         searched = timed(lambda: index.search(queries, TOP), times["search"])
-        few = min(SORTED, len(queries))
-        args = queries[:few], gallery, asked[:few], held
-        sorted_ap = timed(lambda args=args: sort_all(*args), times["full_sort"])
+        sorted_ap = timed(
+            lambda: sort_all(queries[:few], gallery, asked[:few], held), times["full_sort"]
+        )
     ratios = {
         kind: round(
             median(

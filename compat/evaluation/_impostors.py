@@ -33,7 +33,7 @@ def score_of(key: int) -> np.float32:
 
 def count_upper(keys: KeyArray) -> Int64Array:
     """Count the keys by their upper half. Shape: (N_BINS,)."""
-    return np.bincount((keys >> np.uint32(16)).ravel(), minlength=N_BINS).astype(np.int64)
+    return np.bincount((keys >> np.uint32(16)).ravel(order="K"), minlength=N_BINS).astype(np.int64)
 
 
 def lower_places(keys: KeyArray, row_of: Int64Array) -> Int64Array:
@@ -46,9 +46,9 @@ def lower_places(keys: KeyArray, row_of: Int64Array) -> Int64Array:
     Returns:
         ``row * N_BINS + lower half`` of each such key. Shape: (n_wanted,)
     """
-    rows = row_of[(keys >> np.uint32(16)).ravel()]
+    rows = row_of[(keys >> np.uint32(16)).ravel(order="K")]
     wanted = np.flatnonzero(rows >= 0)
-    lower = keys.ravel()[wanted] & np.uint32(N_BINS - 1)
+    lower = keys.ravel(order="K")[wanted] & np.uint32(N_BINS - 1)
     places: Int64Array = rows[wanted] * N_BINS + lower.astype(np.int64)
     return places
 

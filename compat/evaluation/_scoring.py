@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from registry.arrays import Float32Array, Int64Array
+from registry.arrays import BoolArray, Float32Array, Int64Array
 
 # Every product has the same width, a multiple of any kernel's. A matrix product may round a
 # column at the ragged edge differently from the same column elsewhere, and equal vectors must
@@ -27,19 +27,27 @@ class Piece:
     Attributes:
         number: of these rows of queries.
         rows: which queries.
-        first: gallery position of the first column.
-        scores: may be overwritten; the next piece will. Shape: (n_rows, n_columns)
+        first: gallery position of the first item.
+        n_items: items of the gallery that are in it.
+        items: scores, -inf behind the gallery's last item; may be overwritten, and the next piece
+            will. Shape: (CHUNK, n_rows)
     """
 
     number: int
     rows: slice
     first: int
-    scores: Float32Array
+    n_items: int
+    items: Float32Array
+
+    @property
+    def scores(self) -> Float32Array:
+        """Those of items in the gallery, a view. Shape: (n_rows, n_items)."""
+        return self.items[: self.n_items].T
 
     @property
     def stop(self) -> int:
-        """Gallery position behind the last column."""
-        return self.first + int(self.scores.shape[1])
+        """Gallery position behind the last item."""
+        return self.first + self.n_items
 
 
 def stream_scores(
@@ -71,19 +79,21 @@ def stream_scores(
     with np.errstate(over="ignore"):
         scaled = 2.0 * queries if is_l2 else queries
     longest = _longest(_squared_norms(scaled))
-    room = np.empty((min(n_rows, len(queries)), CHUNK), dtype=np.float32)
+    room = np.empty(CHUNK * min(n_rows, len(queries)), dtype=np.float32)
     for place, chunk in enumerate(_chunks(exactly(gallery, n_gallery), queries.shape[1])):
         squares = _squared_norms(chunk)
         _check_finite(longest, _longest(squares))
-        first = place * CHUNK
+        n_items = min(CHUNK, n_gallery - place * CHUNK)
         for number, start in enumerate(range(0, len(queries), n_rows)):
             rows = slice(start, min(start + n_rows, len(queries)))
-            scores = np.matmul(scaled[rows], chunk.T, out=room[: rows.stop - start])
+            items = room[: CHUNK * (rows.stop - start)].reshape(CHUNK, rows.stop - start)
+            np.matmul(chunk, scaled[rows].T, out=items)  # this way round BLAS is faster
             if is_l2:
-                scores -= squares
+                items -= squares[:, None]
             if is_l2 and is_comparable:
-                scores -= norms[rows, None]
-            yield Piece(number, rows, first, scores[:, : n_gallery - first])
+                items -= norms[rows]
+            items[n_items:] = -np.inf
+            yield Piece(number, rows, place * CHUNK, n_items, items)
 
 
 class PairPlaces:
@@ -110,6 +120,17 @@ class PairPlaces:
             low + np.searchsorted(self._position[low:high], piece.stop),
         )
         return self._order[inside], self._row[inside], self._position[inside] - piece.first
+
+
+def count_true(flags: BoolArray) -> Int64Array:
+    """Count the true ones in each column of a chunk, by sums of bytes, which are fast.
+
+    Args:
+        flags: Shape: (CHUNK, n)
+    """
+    bytes_ = flags.view(np.uint8).reshape(-1, 128, flags.shape[1])
+    counts: Int64Array = bytes_.sum(axis=1, dtype=np.uint8).sum(axis=0, dtype=np.int64)
+    return counts
 
 
 def score_block(

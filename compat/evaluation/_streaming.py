@@ -15,15 +15,16 @@ import numpy as np
 from registry.arrays import BoolArray, Float32Array, Int64Array
 
 from ._relevance import Relevance
-from ._scoring import PairPlaces, Piece, exactly, stream_scores
+from ._scoring import PairPlaces, Piece, count_true, exactly, stream_scores
 from ._ties import Ranks
 from ._top import TopItems
 
 FEW = 32  # relevant items of a query that are counted so
 
 _DEEP = 1 / 64  # share of the gallery above an item from where on all scores are compared with it
-_MANY = 16  # one in so many scores that reach a near item is more than is looked at one by one
-_BATCH = 64  # such items at a time: their rows of scores stay in the cache
+_MOST = 0.4  # share of a piece's queries that is quicker compared whole than picked out
+_PARTS = 8  # of a chunk, whose maxima are looked at first
+_MANY = 0.4  # share of the maxima that is more than is looked at one by one
 
 
 def rank_few(  # noqa: PLR0913 -- three arrays, the gallery and how to go through it
@@ -104,86 +105,116 @@ class _Counter:
     """Counts, piece by piece, what scores above each relevant item and what ties with it."""
 
     def __init__(self, own: Float32Array, relevance: Relevance) -> None:
-        self._relevance = relevance
+        self._relevance, self._own_pairs = relevance, own
         n_relevant = relevance.n_relevant
         self._row = np.repeat(np.arange(len(n_relevant)), n_relevant)
         self._place = np.arange(len(own)) - np.repeat(relevance.indptr[:-1], n_relevant)
         shape = (len(n_relevant), int(n_relevant.max()))
-        # where a query has fewer relevant items than others nothing is above, nothing ties
+        # worst first; where a query has fewer, nothing is above and nothing ties
         self._own = np.full(shape, np.inf, dtype=np.float32)
-        self._own[self._row, self._place] = own
+        self._own[self._row, self._place] = own[np.lexsort((own, self._row))]
         self._near = self._own.copy()  # without those far down
         self._reach = np.full(shape[0], np.inf, dtype=np.float32)
         self._above, self._tied = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-        self._deep: dict[int, tuple[Int64Array, Int64Array]] = {}
 
     def count(self, piece: Piece, top: TopItems | None) -> None:
         """Count one piece, and offer its scores for the first items."""
+        rows = piece.rows
         if piece.first == 0:
-            rows = np.arange(piece.rows.start, piece.rows.stop)
-            inside = np.isfinite(self._own[rows])
-            self._count_all(piece, *np.nonzero(inside))
-            self._part(piece, inside)
+            self._count_all(piece, np.isfinite(self._own[rows]))
+            self._part(piece)
             if top is not None:
-                top.begin(piece)
+                top.take_all(rows.start, piece.scores)
             return
-        self._count_all(piece, *self._deep[piece.number])
-        least, best = self._reach[piece.rows], None if top is None else top.least[piece.rows]
-        flags = piece.scores >= (least if best is None else np.minimum(least, best))[:, None]
-        if np.count_nonzero(flags) > flags.size // _MANY:  # the first chunk was unlike this one
-            self._count_all(piece, *np.nonzero(np.isfinite(self._near[piece.rows])))
-            flags = np.zeros_like(flags) if best is None else piece.scores > best[:, None]
-            least = np.full_like(least, np.inf)
-        rows, columns = np.divmod(np.flatnonzero(flags), piece.scores.shape[1])
-        scores = piece.scores[rows, columns]
+        self._count_all(piece, self._own[rows] != self._near[rows])
+        reach, best = self._reach[rows], None if top is None else top.least[rows]
+        found = _reaching(piece.items, reach if best is None else np.minimum(reach, best))
+        if found is None:  # the first chunk was unlike this one
+            self._count_all(piece, np.isfinite(self._near[rows]))
+            if top is not None:
+                top.take_all(rows.start, piece.scores, piece.first)
+            return
+        row, item, scores = found
         if top is not None:
-            top.offer(rows + piece.rows.start, columns + piece.first, scores)
-        is_near = scores >= least[rows]
-        self._count_reaching(piece, rows[is_near], scores[is_near])
+            top.offer(row + rows.start, item + piece.first, scores)
+        self._count_near(rows.start, row, scores)
 
     def ranks(self) -> Ranks:
         """Return the ranks, best first within each query."""
-        pairs = self._row, self._place
-        order = np.lexsort((-self._own[pairs], self._row))
+        order = np.lexsort((-self._own_pairs, self._row))
+        best_first = self._row, self._relevance.n_relevant[self._row] - 1 - self._place
         gains = self._relevance.gains
         return Ranks.from_counts(
             self._relevance.indptr,
-            self._above[pairs][order],
-            self._tied[pairs][order],
+            self._above[best_first],
+            self._tied[best_first],
             None if gains is None else gains[order],
         )
 
-    def _part(self, piece: Piece, inside: BoolArray) -> None:
+    def _part(self, piece: Piece) -> None:
         """Tell relevant items near the top from those far down by the first chunk."""
         reached = self._above[piece.rows] + self._tied[piece.rows]
-        is_deep = inside & (reached > _DEEP * piece.scores.shape[1])
         near = self._near[piece.rows]
-        near[is_deep] = np.inf
+        near[reached > _DEEP * piece.n_items] = np.inf
         self._reach[piece.rows] = near.min(axis=1)
-        rows, places = np.nonzero(is_deep)
-        self._deep[piece.number] = rows, places
 
-    def _count_all(self, piece: Piece, rows: Int64Array, places: Int64Array) -> None:
-        """Compare some relevant items with all scores of their queries."""
-        for start in range(0, len(rows), _BATCH):
-            row, place = rows[start : start + _BATCH], places[start : start + _BATCH]
-            scores, at = piece.scores[row], (row + piece.rows.start, place)
-            own = self._own[at][:, None]
-            self._above[at] += count_true(scores > own)
-            self._tied[at] += count_true(scores == own)
+    def _count_all(self, piece: Piece, wanted: BoolArray) -> None:
+        """Compare some relevant items with all scores of their queries.
 
-    def _count_reaching(self, piece: Piece, rows: Int64Array, scores: Float32Array) -> None:
-        """Compare the relevant items near the top with the scores that reach them."""
+        Args:
+            piece: the scores.
+            wanted: which places. Shape: (n_rows, n_places)
+        """
+        for place in np.flatnonzero(wanted.any(axis=0)):
+            rows = np.flatnonzero(wanted[:, place])
+            if len(rows) > _MOST * len(wanted):
+                items, own = (
+                    piece.items,
+                    np.where(wanted[:, place], self._own[piece.rows, place], np.inf),
+                )
+                rows = np.arange(len(wanted))
+            else:
+                items, own = np.take(piece.items, rows, axis=1), self._own[piece.rows, place][rows]
+            self._above[piece.rows.start + rows, place] += count_true(items > own)
+            self._tied[piece.rows.start + rows, place] += count_true(items == own)
+
+    def _count_near(self, first_row: int, rows: Int64Array, scores: Float32Array) -> None:
+        """Compare the relevant items near the top with the scores that reach them.
+
+        Args:
+            first_row: the piece's first query.
+            rows: which query of the piece, ascending. Shape: (n,)
+            scores: Shape: (n,)
+        """
         if len(rows) == 0:
             return
         starts = np.flatnonzero(np.diff(rows, prepend=-1))
-        own = self._near[piece.rows][rows]
-        at = rows[starts] + piece.rows.start
+        own, at = self._near[first_row + rows], first_row + rows[starts]
         self._above[at] += np.add.reduceat(scores[:, None] > own, starts, axis=0, dtype=np.int64)
         self._tied[at] += np.add.reduceat(scores[:, None] == own, starts, axis=0, dtype=np.int64)
 
 
-def count_true(flags: BoolArray) -> Int64Array:
-    """Count the true ones in each row; packed to bits, which is faster than to sum them."""
-    counts: Int64Array = np.bitwise_count(np.packbits(flags, axis=1)).sum(axis=1, dtype=np.int64)
-    return counts
+def _reaching(
+    items: Float32Array, least: Float32Array
+) -> tuple[Int64Array, Int64Array, Float32Array] | None:
+    """Return row, item and score of what scores at least so much, or None if that is too many.
+
+    Maxima over a few items each are taken first: most need no closer look.
+
+    Args:
+        items: Shape: (CHUNK, n_rows)
+        least: Shape: (n_rows,)
+    """
+    parts = items.reshape(_PARTS, -1, items.shape[1])
+    best = np.maximum(parts[0], parts[1])
+    for part in parts[2:]:
+        np.maximum(best, part, out=best)
+    hit = np.flatnonzero(best >= least)
+    if len(hit) > _MANY * best.size:
+        return None
+    slot, row = np.divmod(hit, items.shape[1])
+    scores = parts[:, slot, row]
+    part, which = np.nonzero(scores >= least[row])
+    order = np.argsort(row[which], kind="stable")
+    part, which = part[order], which[order]
+    return row[which], part * len(best) + slot[which], scores[part, which]

@@ -8,8 +8,6 @@ import numpy as np
 
 from registry.arrays import Float32Array, Int64Array
 
-from ._scoring import Piece
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TopItems:
@@ -38,20 +36,25 @@ class TopItems:
         least: Float32Array = self.scores[:, -1]
         return least
 
-    def begin(self, piece: Piece) -> None:
-        """Take the best of the first chunk."""
-        k = self.scores.shape[1]
-        found = [_first(row, k) for row in piece.scores]
+    def take_all(self, first_row: int, scores: Float32Array, first_position: int = 0) -> None:
+        """Take the best of many scores.
+
+        Args:
+            first_row: the first of some queries.
+            scores: Shape: (n_rows, n_items)
+            first_position: gallery position of the first item; the others follow.
+        """
+        found = [_first(row, self.scores.shape[1]) for row in scores]
         rows = np.repeat(np.arange(len(found)), [len(columns) for columns in found])
         columns = np.concatenate(found)
-        self.offer(rows + piece.rows.start, columns, piece.scores[rows, columns])
+        self.offer(rows + first_row, columns + first_position, scores[rows, columns])
 
     def offer(self, rows: Int64Array, positions: Int64Array, scores: Float32Array) -> None:
         """Take what scores above the last of the first k.
 
         Args:
-            rows: queries, ascending. Shape: (n,)
-            positions: above all that were offered for the query before. Shape: (n,)
+            rows: queries. Shape: (n,)
+            positions: behind all that were offered for the query before. Shape: (n,)
             scores: Shape: (n,)
         """
         better = np.flatnonzero(scores > self.least[rows])

@@ -18,7 +18,7 @@ from . import _ties
 from ._arguments import check_metric, check_queries, checked_excluded
 from ._counting import rank_positives
 from ._relevance import Relevance
-from ._scoring import CHUNK, ROWS, Piece, exactly, padded, score_block
+from ._scoring import CHUNK, ROWS, exactly, padded, score_block
 from ._streaming import FEW, rank_few
 from ._top import TopItems
 
@@ -186,7 +186,7 @@ class _Job:
         losing = np.flatnonzero(self.excluded[rows] >= 0)
         held[losing, self.excluded[rows[losing]]] = -np.inf
         top = TopItems.empty(len(rows), self.top_k)
-        top.begin(Piece(0, slice(0, len(rows)), 0, held))
+        top.take_all(0, held)
         return rows, ranks, top
 
     def few_at_a_time(self, chosen: BoolArray, memory_bytes: int) -> list[Int64Array]:
