@@ -15,7 +15,7 @@ import numpy as np
 from registry.arrays import BoolArray, Float32Array, Int64Array
 
 from ._relevance import Relevance
-from ._scoring import PairPlaces, Piece, count_true, exactly, stream_scores
+from ._scoring import CHUNK, PairPlaces, Piece, count_true, exactly, stream_scores
 from ._ties import Ranks
 from ._top import TopItems
 
@@ -23,6 +23,7 @@ FEW = 32  # relevant items of a query that are counted so
 
 _DEEP = 1 / 64  # share of the gallery above an item from where on all scores are compared with it
 _MOST = 0.4  # share of a piece's queries that is quicker compared whole than picked out
+_BATCH = 256  # relevant items whose queries' scores are picked out at a time
 _PARTS = 8  # of a chunk, whose maxima are looked at first
 _MANY = 0.4  # share of the maxima that is more than is looked at one by one
 
@@ -124,7 +125,7 @@ class _Counter:
             self._count_all(piece, np.isfinite(self._own[rows]))
             self._part(piece)
             if top is not None:
-                top.take_all(rows.start, piece.scores)
+                _begin(top, piece)
             return
         self._count_all(piece, self._own[rows] != self._near[rows])
         reach, best = self._reach[rows], None if top is None else top.least[rows]
@@ -165,18 +166,28 @@ class _Counter:
             piece: the scores.
             wanted: which places. Shape: (n_rows, n_places)
         """
-        for place in np.flatnonzero(wanted.any(axis=0)):
-            rows = np.flatnonzero(wanted[:, place])
-            if len(rows) > _MOST * len(wanted):
-                items, own = (
-                    piece.items,
-                    np.where(wanted[:, place], self._own[piece.rows, place], np.inf),
-                )
-                rows = np.arange(len(wanted))
-            else:
-                items, own = np.take(piece.items, rows, axis=1), self._own[piece.rows, place][rows]
-            self._above[piece.rows.start + rows, place] += count_true(items > own)
-            self._tied[piece.rows.start + rows, place] += count_true(items == own)
+        n_wanted = np.count_nonzero(wanted, axis=0)
+        whole = np.arange(len(wanted))
+        # a place that most queries want is quicker compared whole than picked out
+        for place in np.flatnonzero(n_wanted > _MOST * len(wanted)):
+            own = np.where(wanted[:, place], self._own[piece.rows, place], np.inf)
+            self._compare(piece, piece.items, own, (whole, np.full_like(whole, place)))
+        few = wanted & (n_wanted <= _MOST * len(wanted))
+        rows, places = np.nonzero(few)
+        for start in range(0, len(rows), _BATCH):
+            at = rows[start : start + _BATCH], places[start : start + _BATCH]
+            picked = np.take(piece.items, at[0], axis=1)
+            self._compare(piece, picked, self._own[piece.rows][at], at)
+
+    def _compare(
+        self,
+        piece: Piece,
+        items: Float32Array,
+        own: Float32Array,
+        at: tuple[Int64Array, Int64Array],
+    ) -> None:
+        self._above[piece.rows][at] += count_true(items > own)
+        self._tied[piece.rows][at] += count_true(items == own)
 
     def _count_near(self, first_row: int, rows: Int64Array, scores: Float32Array) -> None:
         """Compare the relevant items near the top with the scores that reach them.
@@ -194,6 +205,27 @@ class _Counter:
         self._tied[at] += np.add.reduceat(scores[:, None] == own, starts, axis=0, dtype=np.int64)
 
 
+def _begin(top: TopItems, piece: Piece) -> None:
+    """Offer the first chunk: the k-th best maximum is at most the k-th best score."""
+    k, best = top.scores.shape[1], _maxima(piece.items)
+    found = None
+    if k <= len(best) and piece.n_items == CHUNK:
+        found = _reaching(piece.items, np.partition(best, len(best) - k, axis=0)[len(best) - k])
+    if found is None:
+        top.take_all(piece.rows.start, piece.scores)
+    else:
+        top.offer(found[0] + piece.rows.start, found[1], found[2])
+
+
+def _maxima(items: Float32Array) -> Float32Array:
+    """Return the best of every few items. Shape: (CHUNK / _PARTS, n_rows)."""
+    parts = items.reshape(_PARTS, -1, items.shape[1])
+    best: Float32Array = np.maximum(parts[0], parts[1])
+    for part in parts[2:]:
+        np.maximum(best, part, out=best)
+    return best
+
+
 def _reaching(
     items: Float32Array, least: Float32Array
 ) -> tuple[Int64Array, Int64Array, Float32Array] | None:
@@ -205,10 +237,7 @@ def _reaching(
         items: Shape: (CHUNK, n_rows)
         least: Shape: (n_rows,)
     """
-    parts = items.reshape(_PARTS, -1, items.shape[1])
-    best = np.maximum(parts[0], parts[1])
-    for part in parts[2:]:
-        np.maximum(best, part, out=best)
+    parts, best = items.reshape(_PARTS, -1, items.shape[1]), _maxima(items)
     hit = np.flatnonzero(best >= least)
     if len(hit) > _MANY * best.size:
         return None

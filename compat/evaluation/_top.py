@@ -53,7 +53,7 @@ class TopItems:
         """Take what scores above the last of the first k.
 
         Args:
-            rows: queries. Shape: (n,)
+            rows: queries, ascending. Shape: (n,)
             positions: behind all that were offered for the query before. Shape: (n,)
             scores: Shape: (n,)
         """
@@ -61,7 +61,7 @@ class TopItems:
         if len(better) == 0:
             return
         k = self.scores.shape[1]
-        held = np.unique(rows[better])
+        held = rows[better][np.flatnonzero(np.diff(rows[better], prepend=-1))]
         row = np.concatenate([np.repeat(held, k), rows[better]])
         score = np.concatenate([self.scores[held].ravel(), scores[better]])
         position = np.concatenate([self.positions[held].ravel(), positions[better]])
