@@ -160,18 +160,29 @@ def ndcg(ranks: Ranks, k: int) -> Float64Array:
     ranking has all the relevant items of the query. A group's discounts are averaged over its
     places [1], which is exact in expectation because DCG is linear in them.
     """
-    gains = np.ones(len(ranks.above)) if ranks.gains is None else ranks.gains
-    deepest = min(k, int((ranks.above + ranks.tied).max()))
-    summed = np.concatenate([[0.0], np.cumsum(1.0 / np.log2(np.arange(2, deepest + 2)))])
-    last = np.minimum(ranks.above + ranks.tied, deepest)
-    discounts = (summed[last] - summed[np.minimum(ranks.above, deepest)]) / ranks.tied
     starts, sizes = ranks.indptr[:-1], np.diff(ranks.indptr)
+    deepest = min(k, int(max((ranks.above + ranks.tied).max(), sizes.max())))
+    summed = np.concatenate([[0.0], np.cumsum(1.0 / np.log2(np.arange(2, deepest + 2)))])
+    inside = np.flatnonzero(ranks.above < k)  # the others have no discount
+    a, t = ranks.above[inside], ranks.tied[inside]
+    gained = (summed[np.minimum(a + t, deepest)] - summed[a]) / t
+    if ranks.gains is None:
+        ideal = summed[np.minimum(sizes, deepest)]
+    else:
+        gained *= ranks.gains[inside]
+        ideal = _ideal_dcg(ranks.gains, starts, sizes, k)
+    query = np.repeat(np.arange(len(starts)), sizes)[inside]
+    found = np.bincount(query, weights=gained, minlength=len(starts)) / ideal
+    return np.asarray(np.minimum(found, 1.0), dtype=np.float64)
+
+
+def _ideal_dcg(gains: Float64Array, starts: Int64Array, sizes: Int64Array, k: int) -> Float64Array:
     query = np.repeat(np.arange(len(starts)), sizes)
     descending = gains[np.lexsort((-gains, query))]
     place = np.arange(len(gains)) - np.repeat(starts, sizes)
-    ideal = np.where(place < k, descending / np.log2(place + 2.0), 0.0)
-    found = np.add.reduceat(gains * discounts, starts) / np.add.reduceat(ideal, starts)
-    return np.minimum(found, 1.0)
+    discounted = np.where(place < k, descending / np.log2(place + 2.0), 0.0)
+    ideal: Float64Array = np.add.reduceat(discounted, starts)
+    return ideal
 
 
 def _mean_by_query(values: Float64Array, indptr: Int64Array) -> Float64Array:
