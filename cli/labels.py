@@ -72,6 +72,32 @@ def query_labels(path: Path | None, queries: tuple[Rows, ...]) -> Labels:
     return Labels(ids, found.labels, found.groups)
 
 
+def judged_queries(path: Path, ids: Path | None, queries: tuple[Rows, ...]) -> Labels:
+    """Read judgements of the queries, whose rows must be named by a file."""
+    from compat.probes import Labels
+    from compat.qrel_files import read_qrels
+    from registry.errors import InvalidInputError
+    from registry.vector_files import read_ids
+
+    qrels = read_qrels(path)
+    names = {rows.source: rows.embeddings.ids for rows in queries if rows.is_named}
+    if ids is not None:
+        names[ids] = read_ids(ids, as_text=True)
+    if not names:
+        raise InvalidInputError(
+            f"{path} judges queries by id, but no file names the rows of the query vectors",
+            hint="give --query-ids FILE, or vectors with ids",
+        )
+    for source, found in names.items():
+        if len(found) != len(queries[0].embeddings):
+            raise InvalidInputError(
+                f"{source} names {len(found)} queries, but there are {len(queries[0].embeddings)}",
+                hint="rows of vectors and of ids must belong together",
+            )
+    _check_same_rows(names)
+    return Labels.judged(next(iter(names.values())), qrels)
+
+
 def _check_same_rows(names: dict[Path, LabelArray]) -> None:
     from registry.errors import InvalidInputError
 

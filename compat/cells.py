@@ -13,6 +13,7 @@ from registry.domain.contracts import Contract
 from registry.domain.galleries import Metric
 from registry.galleries.search import prepare_gallery, prepare_queries
 
+from .evaluation.qrels import relevance_from_qrels
 from .evaluation.ranking import RankingScores, Relevance, score_rankings
 from .probes import Labels, as_one_kind
 
@@ -67,7 +68,8 @@ def measure_cell(
 ) -> RankingScores:
     """Score every query's ranking of the items by exact search, as the contract will serve it.
 
-    A query that is itself one of the items (the same id) does not find itself.
+    A query that is itself one of the items (the same id) does not find itself; judged queries
+    have names of their own, so none is.
     """
     kind: Literal["inner_product", "l2"] = "l2" if metric is Metric.L2 else "inner_product"
     return score_rankings(
@@ -75,18 +77,27 @@ def measure_cell(
         PreparedBlocks(items.blocks, contract, metric),
         relevance_of(asked, items),
         ks=ks,
-        excluded=own_positions(asked.ids, items.ids),
+        excluded=itself_among(asked, items),
         metric=kind,
     )
 
 
 def relevance_of(asked: Labels, items: SearchedItems) -> Relevance:
-    """Return which items are relevant to which query: those with its label."""
+    """Return which items are relevant to which query: those judged so, or with its label."""
+    if asked.qrels is not None:
+        return relevance_from_qrels(asked.qrels, asked.ids, items.ids, is_part=True)
     return Relevance.from_labels(*as_one_kind(asked.labels, items.labels))
 
 
-def own_positions(query_ids: LabelArray, item_ids: LabelArray) -> Int64Array:
+def itself_among(asked: Labels, items: SearchedItems) -> Int64Array:
     """Return where each query stands among the items itself, or -1."""
+    if asked.qrels is not None:
+        return np.full(len(asked.ids), -1, dtype=np.int64)
+    return own_positions(asked.ids, items.ids)
+
+
+def own_positions(query_ids: LabelArray, item_ids: LabelArray) -> Int64Array:
+    """Return where each id stands among others, or -1."""
     asked, held = as_one_kind(query_ids, item_ids)
     position = {item: place for place, item in enumerate(held.tolist())}
     found = [position.get(query, -1) for query in asked.tolist()]

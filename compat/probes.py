@@ -15,6 +15,8 @@ from registry.domain.refs import VersionRef
 from registry.errors import InvalidInputError
 from registry.vectors import Embeddings
 
+from .evaluation.qrels import Qrels
+
 ALL = "all"
 
 
@@ -26,6 +28,7 @@ class Labels:
         ids: item ids, integers or strings. Shape: (n,).
         labels: class or identity of each item, integers or strings. Shape: (n,).
         groups: slice of each item, reported apart, or None. Shape: (n,).
+        qrels: of queries: judgements that say which items are relevant, instead of the labels.
 
     Raises:
         InvalidInputError: if they differ in length, or are neither integers nor strings.
@@ -34,6 +37,12 @@ class Labels:
     ids: LabelArray
     labels: LabelArray
     groups: LabelArray | None = None
+    qrels: Qrels | None = None
+
+    @classmethod
+    def judged(cls, ids: LabelArray, qrels: Qrels, groups: LabelArray | None = None) -> Labels:
+        """Return queries that judgements speak of: each is a class, so a unit, of its own."""
+        return cls(ids, ids, groups, qrels)
 
     def __post_init__(self) -> None:
         sizes = {len(self.ids), len(self.labels)}
@@ -78,17 +87,23 @@ class Probe:
     Attributes:
         queries: labelled queries.
         query_vectors: those queries, in the same order, embedded by each version.
-        gallery_labels: labels of the gallery's items, by id, in any order.
+        gallery_labels: labels of the gallery's items, by id, in any order; None if the queries
+            carry judgements.
         reembedded: gallery items embedded by the candidate, if the raw data are at hand; with
             them the new self-test and the way back are measured too.
     """
 
     queries: Labels
     query_vectors: Mapping[VersionRef, Embeddings]
-    gallery_labels: Labels
+    gallery_labels: Labels | None
     reembedded: Embeddings | None = None
 
     def __post_init__(self) -> None:
+        if (self.gallery_labels is None) != (self.queries.qrels is not None):
+            raise InvalidInputError(
+                "a probe has either labels of the gallery's items or judgements of its queries",
+                hint="give the one of them that says which items are relevant",
+            )
         for ref, embeddings in self.query_vectors.items():
             if len(embeddings) != len(self.queries.ids):
                 raise InvalidInputError(
@@ -134,14 +149,24 @@ class Probe:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over ids, labels, groups and vectors."""
-        arrays = {
+        """SHA-256 over ids, labels, judgements, groups and vectors."""
+        arrays: dict[str, LabelArray] = {
             "query ids": self.queries.ids,
             "query labels": self.queries.labels,
             "groups": self.queries.groups if self.queries.groups is not None else np.empty(0),
-            "gallery ids": self.gallery_labels.ids,
-            "gallery labels": self.gallery_labels.labels,
         }
+        if self.gallery_labels is not None:
+            arrays |= {
+                "gallery ids": self.gallery_labels.ids,
+                "gallery labels": self.gallery_labels.labels,
+            }
+        qrels = self.queries.qrels
+        if qrels is not None:
+            arrays |= {
+                "judged queries": qrels.query_ids,
+                "judged items": qrels.item_ids,
+                "gains": qrels.gains,
+            }
         arrays |= {f"vectors {ref}": e.vectors for ref, e in self.query_vectors.items()}
         return digest_json({name: digest_array(array) for name, array in arrays.items()})
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.inputs import Reader, Rows, check_look, one_of
-from cli.labels import check_numbered, item_labels, query_labels
+from cli.labels import check_numbered, item_labels, judged_queries, query_labels
 from cli.options import (
     INPUT_FILE,
     Session,
@@ -35,9 +35,11 @@ if TYPE_CHECKING:
 )
 @click.option("--data", type=INPUT_FILE, help="Raw queries to embed: .npz with inputs and labels.")
 @click.option("--labels", type=INPUT_FILE, help="Labels of the query rows; default in --data.")
+@click.option("--gallery-labels", type=INPUT_FILE, help="Labels of the gallery's items, by id.")
 @click.option(
-    "--gallery-labels", type=INPUT_FILE, required=True, help="Labels of the gallery's items, by id."
+    "--qrels", type=INPUT_FILE, help="Judgements, TREC or BEIR, instead of labels on both sides."
 )
+@click.option("--query-ids", type=INPUT_FILE, help="Ids of the query rows, with --qrels.")
 @click.option("--reembedded", type=INPUT_FILE, help="Gallery items' vectors made by VERSION.")
 @click.option("--reembedded-ids", type=INPUT_FILE, help="Their ids, if not in the same file.")
 @click.option("--gallery-data", type=INPUT_FILE, help="Raw gallery items, to embed with VERSION.")
@@ -55,7 +57,9 @@ def certify(
     files: tuple[str, ...],
     data: Path | None,
     labels: Path | None,
-    gallery_labels: Path,
+    gallery_labels: Path | None,
+    qrels: Path | None,
+    query_ids: Path | None,
     reembedded: Path | None,
     reembedded_ids: Path | None,
     gallery_data: Path | None,
@@ -68,8 +72,10 @@ def certify(
     """Certify that queries of VERSION may search the old vectors of GALLERY.
 
     Needed are labelled queries, embedded by VERSION and by every version that the gallery holds,
-    and labels of the gallery's items. With the items embedded by VERSION too (--reembedded or
-    --gallery-data) the way back is certified as well, which a rollback without loss needs.
+    and labels of the gallery's items; or, instead of labels on both sides, graded judgements
+    (--qrels), which nDCG weighs; the unit of resampling is then the query. With the items
+    embedded by VERSION too (--reembedded or --gallery-data) the way back is certified as well,
+    which a rollback without loss needs.
 
     Exit code: 0 COMPATIBLE, 1 INCOMPATIBLE, 3 INCONCLUSIVE.
 
@@ -78,12 +84,15 @@ def certify(
       samespace certify shop products@2 --queries products@1=q1.npy --queries products@2=q2.npy \\
           --labels query_labels.csv --gallery-labels item_labels.csv
       samespace certify shop products@2 --data queries.npz --gallery-labels items.npz
+      samespace certify docs texts@2 --queries texts@1=q1.npy --queries texts@2=q2.npy \\
+          --query-ids ids.txt --qrels qrels/test.tsv
     """
     from cli.certificates import as_data, exit_code, shown
     from compat.probes import Probe
     from compat.workflow.certifying import certify as run
 
     one_of(files, data, name="--queries VERSION=FILE (once a version)")
+    _check_relevance(labels, gallery_labels, qrels, query_ids)
     if reembedded is not None and gallery_data is not None:
         raise click.UsageError("give either --reembedded FILE or --gallery-data FILE")
     with session.open() as registry:
@@ -100,14 +109,28 @@ def certify(
         if not trust_space:
             for rows in (*queries.values(), *([again] if again else [])):
                 check_look(registry, gallery, rows)
+        asked = tuple(queries.values())
         probe = Probe(
-            query_labels(labels or data, tuple(queries.values())),
+            judged_queries(qrels, query_ids, asked)
+            if qrels is not None
+            else query_labels(labels or data, asked),
             {ref: rows.embeddings for ref, rows in queries.items()},
-            item_labels(gallery_labels),
+            None if gallery_labels is None else item_labels(gallery_labels),
             again.embeddings if again is not None else None,
         )
         made = run(registry, gallery, new.ref, probe, _policy(policy_file), dry_run=dry_run)
     return session.output.result(as_data(made), *shown(made), exit_code=exit_code(made))
+
+
+def _check_relevance(
+    labels: Path | None, gallery_labels: Path | None, qrels: Path | None, query_ids: Path | None
+) -> None:
+    if qrels is not None and (labels is not None or gallery_labels is not None):
+        raise click.UsageError("give either --qrels FILE or --labels and --gallery-labels")
+    if qrels is None and query_ids is not None:
+        raise click.UsageError("--query-ids FILE goes with --qrels FILE")
+    if qrels is None and gallery_labels is None:
+        raise click.UsageError("what is relevant? give --gallery-labels FILE, or --qrels FILE")
 
 
 def _read_queries(reader: Reader, files: tuple[str, ...]) -> dict[VersionRef, Rows]:

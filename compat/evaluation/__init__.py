@@ -7,6 +7,9 @@ from .compatibility import (
     flip_rates,
     update_gain,
 )
+from .flips import Flips, Guarantee, find_flips, guarantee_hits, guarantee_top
+from .identification import Identification, identification_thresholds, identify
+from .qrels import Qrels, relevance_from_qrels
 from .ranking import RankingScores, Relevance, score_rankings
 from .summaries import (
     UpgradeScores,
@@ -15,19 +18,35 @@ from .summaries import (
     forward_compatibility,
     upgrade_scores,
 )
+from .verification import ErrorCurve, MatchCounts, Verification, false_match_ratios, verify
 
 __all__ = [
     "CompatibilityMatrix",
+    "ErrorCurve",
+    "Flips",
+    "Guarantee",
+    "Identification",
+    "MatchCounts",
+    "Qrels",
     "RankingScores",
     "Relevance",
     "UpgradeScores",
+    "Verification",
     "average_compatibility",
     "average_multi_model_accuracy",
     "backward_compatibility",
     "compatibility_tax",
+    "false_match_ratios",
+    "find_flips",
     "flip_rates",
     "forward_compatibility",
+    "guarantee_hits",
+    "guarantee_top",
+    "identification_thresholds",
+    "identify",
+    "relevance_from_qrels",
     "score_rankings",
     "update_gain",
     "upgrade_scores",
+    "verify",
 ]

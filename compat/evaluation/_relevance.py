@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from registry.arrays import Int64Array, LabelArray
+from registry.arrays import BoolArray, Float64Array, Int64Array, LabelArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -20,6 +20,8 @@ class Relevance:
             Shape: (n_queries + 1,)
         indices: gallery positions in [0, n_gallery). Shape: (n_pairs,)
         n_gallery: items in the gallery.
+        gains: how relevant each position is, above 0, or None if all are equally. Only nDCG
+            weighs them; to all other metrics what has a gain is relevant. Shape: (n_pairs,)
 
     Raises:
         ValueError: if the arrays are not such rows.
@@ -28,6 +30,7 @@ class Relevance:
     indptr: Int64Array
     indices: Int64Array
     n_gallery: int
+    gains: Float64Array | None = None
 
     def __post_init__(self) -> None:
         for name, array in (("indptr", self.indptr), ("indices", self.indices)):
@@ -37,6 +40,7 @@ class Relevance:
                 )
         self._check_rows()
         self._check_indices()
+        self._check_gains()
 
     @classmethod
     def from_labels(cls, query_labels: LabelArray, gallery_labels: LabelArray) -> Relevance:
@@ -75,8 +79,16 @@ class Relevance:
 
     def rows(self, start: int, stop: int) -> Relevance:
         """Return the queries from `start` up to, but without, `stop`."""
-        indptr = self.indptr[start : stop + 1]
-        return Relevance(indptr - indptr[0], self.indices[indptr[0] : indptr[-1]], self.n_gallery)
+        return self.take(np.arange(start, stop))
+
+    def take(self, queries: Int64Array) -> Relevance:
+        """Return some queries, in the order given."""
+        sizes = self.n_relevant[queries]
+        indptr = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
+        within = np.arange(indptr[-1], dtype=np.int64) - np.repeat(indptr[:-1], sizes)
+        kept = np.repeat(self.indptr[queries], sizes) + within
+        gains = None if self.gains is None else self.gains[kept]
+        return Relevance(indptr, self.indices[kept], self.n_gallery, gains)
 
     def without(self, excluded: Int64Array) -> Relevance:
         """Return the relevance that is left when each query loses one gallery position.
@@ -86,7 +98,19 @@ class Relevance:
         """
         keep = self.indices != np.repeat(excluded, self.n_relevant)
         kept_before = np.concatenate([np.zeros(1, np.int64), np.cumsum(keep, dtype=np.int64)])
-        return Relevance(kept_before[self.indptr], self.indices[keep], self.n_gallery)
+        gains = None if self.gains is None else self.gains[keep]
+        return Relevance(kept_before[self.indptr], self.indices[keep], self.n_gallery, gains)
+
+    def holds(self, positions: Int64Array) -> BoolArray:
+        """Return whether one gallery position of each query is relevant to it; -1 never is.
+
+        Args:
+            positions: Shape: (n_queries,)
+        """
+        query = np.repeat(np.arange(self.n_queries), self.n_relevant)
+        found = np.zeros(self.n_queries, dtype=np.bool_)
+        found[query[self.indices == np.repeat(positions, self.n_relevant)]] = True
+        return found
 
     def _check_rows(self) -> None:
         ends_well = len(self.indptr) > 0 and self.indptr[-1] == len(self.indices)
@@ -107,6 +131,21 @@ class Relevance:
         rises[starts[(starts > 0) & (starts < len(self.indices))] - 1] = True
         if not rises.all():
             raise ValueError("indices must ascend without repeats within each query")
+
+    def _check_gains(self) -> None:
+        if self.gains is None:
+            return
+        if self.gains.shape != self.indices.shape or self.gains.dtype != np.float64:
+            raise ValueError(
+                f"gains must be float64 of shape {self.indices.shape}, one for each index, "
+                f"but got {self.gains.dtype} of shape {self.gains.shape}"
+            )
+        wrong = self.gains[~((self.gains > 0) & (self.gains < np.inf))]
+        if len(wrong):
+            raise ValueError(
+                f"gains must be finite and above 0 but {len(wrong)} are not, such as {wrong[0]}; "
+                "leave out what is not relevant"
+            )
 
 
 def _as_labels(labels: LabelArray, side: str) -> LabelArray:

@@ -21,6 +21,8 @@ import numpy as np
 
 from registry.arrays import Float64Array
 
+from .flips import find_flips
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CompatibilityMatrix:
@@ -152,15 +154,8 @@ def flip_rates(old_hit: Float64Array, new_hit: Float64Array) -> tuple[float, flo
     Raises:
         ValueError: if shapes differ, are empty, or a value is outside [0, 1].
     """
-    if old_hit.shape != new_hit.shape or old_hit.ndim != 1 or len(old_hit) == 0:
-        raise ValueError(
-            f"hits must be two 1-d arrays of one length but got {old_hit.shape}, {new_hit.shape}"
-        )
-    if not all(np.all((hit >= 0) & (hit <= 1)) for hit in (old_hit, new_hit)):
-        raise ValueError("hits must be in [0, 1] but some are outside or NaN")
-    positive = np.mean((1.0 - old_hit) * new_hit)
-    negative = np.mean(old_hit * (1.0 - new_hit))
-    return float(positive), float(negative)
+    flips = find_flips(old_hit, new_hit)
+    return flips.positive_rate, flips.negative_rate
 
 
 def check_square(matrix: Float64Array) -> None:

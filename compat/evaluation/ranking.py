@@ -1,28 +1,34 @@
 """Ranking metrics of every query, streamed over the gallery.
 
-The scores of one block of queries are held at a time, never an n_queries × n_gallery matrix, and
-nothing is ranked in full: average precision, hit@k and recall@k follow from the ranks of the
-relevant items, and a rank is a count of the items that score higher.
+An n_queries × n_gallery matrix is never held, and nothing is ranked in full: all metrics follow
+from the ranks of the relevant items, and a rank is a count of the items that score higher.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
-from registry.arrays import Float32Array, Float64Array, Int64Array
+from registry.arrays import BoolArray, Float32Array, Float64Array, Int64Array
 
 from . import _ties
-from ._counting import exactly, padded, rank_positives, score_block
+from ._arguments import check_metric, check_queries, checked_excluded
+from ._counting import rank_positives
 from ._relevance import Relevance
+from ._scoring import CHUNK, ROWS, exactly, padded, score_block
+from ._streaming import FEW, rank_few
+from ._top import TopItems
 
-__all__ = ["RankingScores", "Relevance", "score_rankings"]
+__all__ = ["RankingScores", "Relevance", "TopItems", "score_rankings"]
 
 _MIB = 2**20
 _PAIR_BYTES = 128  # working memory for the ranks of one relevant item
+_PIECE_ROW_BYTES = 8 * CHUNK  # and for the scores of one query with one chunk
+
+_Found = tuple[Int64Array, _ties.Ranks, TopItems | None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,34 +41,53 @@ class RankingScores:
             equal scores leave it to chance. Shape of each: (n_queries,)
         recall: by k, share of the relevant items among the first k. Shape of each: (n_queries,)
         n_relevant: relevant items that exist for the query. Shape: (n_queries,)
+        ndcg: by k, nDCG of the first k, with linear gain and discount 1 / log2(rank + 1).
+            Shape of each: (n_queries,)
+        reciprocal_rank: 1 / rank of the first relevant item; its mean is MRR. Shape: (n_queries,)
+        average_precision_at_r: AP of the first R ranks, where R items are relevant; its mean is
+            mAP@R. Shape: (n_queries,)
+        top: the first items of each query, if they were asked for.
     """
 
     average_precision: Float64Array
     hit: Mapping[int, Float64Array]
     recall: Mapping[int, Float64Array]
     n_relevant: Int64Array
+    ndcg: Mapping[int, Float64Array] = field(default_factory=dict)
+    reciprocal_rank: Float64Array | None = None
+    average_precision_at_r: Float64Array | None = None
+    top: TopItems | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names that `metric` knows."""
-        hits, recalls = (f"hit@{k}" for k in self.hit), (f"recall@{k}" for k in self.recall)
-        return ("mAP", *hits, *recalls)
+        return tuple(self._by_name())
 
     def metric(self, name: str) -> Float64Array:
         """Return the per-query array behind a metric's name. Shape: (n_queries,).
 
         Args:
-            name: ``mAP``, ``hit@k`` or ``recall@k`` with a k that was asked for.
+            name: ``mAP``, ``MRR``, ``mAP@R``, or ``hit@k``, ``recall@k``, ``nDCG@k`` with a k
+                that was asked for.
 
         Raises:
             ValueError: if nothing has that name.
         """
-        if name not in self.names:
-            raise ValueError(f"no metric is named {name!r}; known: {', '.join(self.names)}")
-        if name == "mAP":
-            return self.average_precision
-        family, _, k = name.partition("@")
-        return (self.hit if family == "hit" else self.recall)[int(k)]
+        by_name = self._by_name()
+        if name not in by_name:
+            raise ValueError(f"no metric is named {name!r}; known: {', '.join(by_name)}")
+        return by_name[name]
+
+    def _by_name(self) -> dict[str, Float64Array]:
+        whole = {
+            "mAP": self.average_precision,
+            "MRR": self.reciprocal_rank,
+            "mAP@R": self.average_precision_at_r,
+        }
+        found = {name: values for name, values in whole.items() if values is not None}
+        for family, by_k in (("hit", self.hit), ("recall", self.recall), ("nDCG", self.ndcg)):
+            found |= {f"{family}@{k}": values for k, values in by_k.items()}
+        return found
 
 
 def score_rankings(  # noqa: PLR0913 (one door, three arrays and four named settings)
@@ -74,6 +99,7 @@ def score_rankings(  # noqa: PLR0913 (one door, three arrays and four named sett
     excluded: Int64Array | None = None,
     metric: Literal["inner_product", "l2"] = "inner_product",
     memory_bytes: int = 256 * _MIB,
+    top_k: int = 0,
 ) -> RankingScores:
     """Rank the whole gallery for every query and return each query's metrics.
 
@@ -81,21 +107,24 @@ def score_rankings(  # noqa: PLR0913 (one door, three arrays and four named sett
     depend on the order of the gallery, and a model that gives every item one vector gets chance.
     Scores are computed in float32; equal vectors score exactly equal.
 
-    With few relevant items each is compared with all scores of its query. With many, scores are
-    counted in buckets and only those in a bucket with a relevant item are sorted, by value; when
-    all scores fall into such buckets, as in a collapsed model, that is a sort of the row.
+    With up to 32 relevant items a query, scores are counted while they are in the cache and
+    never held: memory does not grow with the gallery, which is read twice for as many queries as
+    fit. With more, all scores of a query are held and counted in buckets, and only those in a
+    bucket with a relevant item are sorted, by value; when all scores fall into such buckets, as in
+    a collapsed model, that is a sort of the row.
 
     Args:
         queries: Shape: (n_queries, dim). For cosine similarity, normalise both sides before.
         gallery: one array or blocks of one gallery, in order; blocks may be memory-mapped and
             are read once for every block of queries. Shape: (n_gallery, dim)
         relevance: relevant gallery positions of each query.
-        ks: depths for hit@k and recall@k, each at least 1.
+        ks: depths for hit@k, recall@k and nDCG@k, each at least 1.
         excluded: for each query the gallery position that does not exist for it (itself, in
             leave-one-out), or -1. Shape: (n_queries,)
         metric: inner product, or -||q - g||^2.
         memory_bytes: upper bound of the scores and ranks that are held at a time, for as many
             queries as fit.
+        top_k: how many first items of each query are returned too, in the same pass.
 
     Raises:
         ValueError: if shapes disagree, a setting is out of range, a score is NaN or infinite, or
@@ -104,78 +133,129 @@ def score_rankings(  # noqa: PLR0913 (one door, three arrays and four named sett
     References:
         [1] McSherry and Najork, ECIR 2008; the closed forms are in `_ties`.
     """
-    if metric not in ("inner_product", "l2"):
-        raise ValueError(f"metric must be 'inner_product' or 'l2' but got {metric!r}")
-    _check_queries(queries, relevance)
-    depths, excluded = _checked_ks(ks), _checked_excluded(excluded, relevance)
+    is_l2 = check_metric(metric)
+    check_queries(queries, relevance)
+    if top_k < 0:
+        raise ValueError(f"top_k must be at least 0 but is {top_k}")
+    depths, excluded = _checked_ks(ks), checked_excluded(excluded, relevance)
     relevance = relevance.without(excluded)
     _check_answerable(relevance)
     blocks = [gallery] if isinstance(gallery, np.ndarray) else gallery
-    n_queries, n_gallery = relevance.n_queries, relevance.n_gallery
-    n_rows = min(n_queries, _rows_that_fit(relevance, memory_bytes))
-    scores = np.empty((n_rows, padded(n_gallery)), dtype=np.float32)
-    result = _empty_scores(relevance, depths)
-    for start in range(0, n_queries, n_rows):
-        stop = min(start + n_rows, n_queries)
-        block = scores[: stop - start]
-        streamed = exactly(blocks, n_gallery)
-        score_block(queries[start:stop], streamed, block, is_l2=metric == "l2")
-        rows = relevance.rows(start, stop)
-        ranks = rank_positives(block[:, :n_gallery], rows, excluded[start:stop])
-        _fill(result, slice(start, stop), ranks)
-    return result
+    job = _Job(queries, blocks, relevance, excluded, is_l2, top_k)
+    is_few = relevance.n_relevant <= FEW
+    found = [job.stream(rows, memory_bytes) for rows in job.few_at_a_time(is_few, memory_bytes)]
+    found += [job.hold(rows) for rows in job.many_at_a_time(~is_few, memory_bytes)]
+    rows, ranks, tops = zip(*found, strict=True)
+    return _joined(np.concatenate(rows), [_metrics_of(r, depths) for r in ranks], tops, depths)
 
 
-def _fill(result: RankingScores, rows: slice, ranks: _ties.Ranks) -> None:
-    result.average_precision[rows] = _ties.average_precision(ranks)
-    for k, values in result.hit.items():
-        values[rows] = _ties.hit(ranks, k)
-    for k, values in result.recall.items():
-        values[rows] = _ties.recall(ranks, k)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Job:
+    """What is ranked, and by what."""
+
+    queries: Float32Array
+    gallery: Sequence[Float32Array]
+    relevance: Relevance
+    excluded: Int64Array
+    is_l2: bool
+    top_k: int
+
+    def stream(self, rows: Int64Array, memory_bytes: int) -> _Found:
+        """Rank for queries with few relevant items, without holding their scores."""
+        ranks, top = rank_few(
+            self.queries[rows],
+            self.gallery,
+            self.relevance.take(rows),
+            self.excluded[rows],
+            is_l2=self.is_l2,
+            n_rows=min(ROWS, max(1, memory_bytes // 2 // _PIECE_ROW_BYTES)),
+            top_k=self.top_k,
+        )
+        return rows, ranks, top
+
+    def hold(self, rows: Int64Array) -> _Found:
+        """Rank for queries with many relevant items, holding all of their scores."""
+        n_gallery = self.relevance.n_gallery
+        scores = np.empty((len(rows), padded(n_gallery)), dtype=np.float32)
+        streamed = exactly(self.gallery, n_gallery)
+        score_block(self.queries[rows], streamed, scores, is_l2=self.is_l2)
+        held = scores[:, :n_gallery]
+        ranks = rank_positives(held, self.relevance.take(rows), self.excluded[rows])
+        if self.top_k == 0:
+            return rows, ranks, None
+        losing = np.flatnonzero(self.excluded[rows] >= 0)
+        held[losing, self.excluded[rows[losing]]] = -np.inf
+        top = TopItems.empty(len(rows), self.top_k)
+        top.take_all(0, held)
+        return rows, ranks, top
+
+    def few_at_a_time(self, chosen: BoolArray, memory_bytes: int) -> list[Int64Array]:
+        """Part queries so that their relevant items, vectors and ranks, fit."""
+        rows = np.flatnonzero(chosen)
+        pair_bytes = _PAIR_BYTES + 4 * self.queries.shape[1]
+        most = int(self.relevance.n_relevant[rows].max(initial=1))
+        _check_memory(memory_bytes, 2 * max(most * pair_bytes, _PIECE_ROW_BYTES))
+        n_rows = memory_bytes // 2 // (most * pair_bytes)
+        return [rows[start : start + n_rows] for start in range(0, len(rows), n_rows)]
+
+    def many_at_a_time(self, chosen: BoolArray, memory_bytes: int) -> list[Int64Array]:
+        """Part queries so that all of their scores, and the ranks, fit."""
+        rows = np.flatnonzero(chosen)
+        most = int(self.relevance.n_relevant[rows].max(initial=1))
+        row_bytes = 4 * padded(self.relevance.n_gallery) + _PAIR_BYTES * most
+        if len(rows):
+            _check_memory(memory_bytes, row_bytes)
+        n_rows = max(1, memory_bytes // row_bytes)
+        return [rows[start : start + n_rows] for start in range(0, len(rows), n_rows)]
 
 
-def _empty_scores(relevance: Relevance, ks: Sequence[int]) -> RankingScores:
-    n = relevance.n_queries
+def _metrics_of(ranks: _ties.Ranks, ks: Sequence[int]) -> RankingScores:
     return RankingScores(
-        average_precision=np.empty(n),
-        hit={k: np.empty(n) for k in ks},
-        recall={k: np.empty(n) for k in ks},
-        n_relevant=relevance.n_relevant,
+        average_precision=_ties.average_precision(ranks),
+        hit={k: _ties.hit(ranks, k) for k in ks},
+        recall={k: _ties.recall(ranks, k) for k in ks},
+        n_relevant=np.diff(ranks.indptr),
+        ndcg={k: _ties.ndcg(ranks, k) for k in ks},
+        reciprocal_rank=_ties.reciprocal_rank(ranks),
+        average_precision_at_r=_ties.average_precision_at_r(ranks),
     )
 
 
-def _rows_that_fit(relevance: Relevance, memory_bytes: int) -> int:
-    most = int(relevance.n_relevant.max())
-    row_bytes = 4 * padded(relevance.n_gallery) + _PAIR_BYTES * most
-    if memory_bytes < row_bytes:
-        raise ValueError(
-            f"memory_bytes must hold at least one query, {row_bytes}, but got {memory_bytes}"
+def _joined(
+    rows: Int64Array,
+    parts: Sequence[RankingScores],
+    tops: Sequence[TopItems | None],
+    ks: Sequence[int],
+) -> RankingScores:
+    """Return the scores of parts of the queries as one, in the order of the queries."""
+    order = np.argsort(rows)
+
+    def whole(name: str) -> Float64Array:
+        return np.concatenate([part.metric(name) for part in parts])[order]
+
+    held = [top for top in tops if top is not None]
+    return RankingScores(
+        average_precision=whole("mAP"),
+        hit={k: whole(f"hit@{k}") for k in ks},
+        recall={k: whole(f"recall@{k}") for k in ks},
+        n_relevant=np.concatenate([part.n_relevant for part in parts])[order],
+        ndcg={k: whole(f"nDCG@{k}") for k in ks},
+        reciprocal_rank=whole("MRR"),
+        average_precision_at_r=whole("mAP@R"),
+        top=TopItems(
+            np.concatenate([top.positions for top in held])[order],
+            np.concatenate([top.scores for top in held])[order],
         )
-    return memory_bytes // row_bytes
+        if held
+        else None,
+    )
 
 
-def _check_queries(queries: Float32Array, relevance: Relevance) -> None:
-    if queries.ndim != 2 or queries.dtype != np.float32 or len(queries) != relevance.n_queries:
+def _check_memory(memory_bytes: int, needed: int) -> None:
+    if memory_bytes < needed:
         raise ValueError(
-            f"queries must be float32 of shape ({relevance.n_queries}, dim), one row for each "
-            f"query of the relevance, but got {queries.dtype} of shape {queries.shape}"
+            f"memory_bytes must hold at least one query, {needed}, but got {memory_bytes}"
         )
-
-
-def _checked_excluded(excluded: Int64Array | None, relevance: Relevance) -> Int64Array:
-    if excluded is None:
-        return np.full(relevance.n_queries, -1, dtype=np.int64)
-    if excluded.shape != (relevance.n_queries,) or excluded.dtype.kind != "i":
-        raise ValueError(
-            f"excluded must be integers of shape ({relevance.n_queries},) "
-            f"but got {excluded.dtype} of shape {excluded.shape}"
-        )
-    if np.any((excluded < -1) | (excluded >= relevance.n_gallery)):
-        raise ValueError(
-            f"excluded must be gallery positions below {relevance.n_gallery}, or -1, "
-            f"but lie in [{excluded.min()}, {excluded.max()}]"
-        )
-    return excluded.astype(np.int64)
 
 
 def _checked_ks(ks: Sequence[int]) -> Sequence[int]:

@@ -22,7 +22,7 @@ from registry.domain.refs import VersionRef
 from registry.errors import InvalidInputError
 from registry.service import Registry
 
-from .measuring import Bench, Measured, check_pair, measure
+from .measuring import Bench, Measured, check_judgements, check_pair, measure
 from .pairs import Study
 
 MATRIX_METRICS = ("mAP", "hit@1", "hit@5", "recall@10")
@@ -86,6 +86,7 @@ def certify(
         )
     for ref in held:
         check_pair(bench, registry.models.get(ref), new)
+    check_judgements(bench)
     found = [measure(bench, registry.models.get(ref), new) for ref in held]
     studies = [(m, m.forward) for m in found] + [(m, m.back) for m in found if m.back is not None]
     return tuple(_issue(bench, m, study, dry_run=dry_run) for m, study in studies)
@@ -156,6 +157,11 @@ def _limits(bench: Bench, measured: Measured) -> tuple[str, ...]:
         "That rows of query vectors and of labels belong together was taken on trust.",
         f"Metrics are of exact search; 'served search' is hit@1 of {spec.backend} {spec.factory}.",
     ]
+    if bench.probe.queries.qrels is not None:
+        found.append(
+            "Relevance is by judgements (qrels): what was not judged counts as not relevant, and "
+            "the unit of resampling is the query."
+        )
     if measured.back is None:
         found.append(
             "The way back (old queries on new vectors) and the new self-test were not measured: "

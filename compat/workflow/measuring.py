@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from compat.cells import SearchedItems, measure_cell, own_positions, relevance_of
+from compat.cells import SearchedItems, itself_among, measure_cell, relevance_of
+from compat.evaluation.qrels import relevance_from_qrels
 from compat.evaluation.ranking import RankingScores
 from compat.probes import Probe, align_labels, digest_array
 from registry.arrays import Float32Array, Int64Array
@@ -156,7 +157,8 @@ def _check_space(found: ModelVersion, expected: ModelVersion) -> None:
 
 def _stored_items(readers: Sequence[SegmentReader], bench: Bench) -> SearchedItems:
     ids = np.concatenate([reader.take_ids(reader.live_positions()) for reader in readers])
-    labels = align_labels(bench.probe.gallery_labels, ids, bench.gallery)
+    given = bench.probe.gallery_labels
+    labels = ids if given is None else align_labels(given, ids, bench.gallery)
     blocks = [block for reader in readers for block in _live_blocks(reader)]
     return SearchedItems(ids, labels, blocks)
 
@@ -192,14 +194,37 @@ def _reembedded_items(bench: Bench, new: ModelVersion, items: SearchedItems) -> 
 
 def _check_answerable(bench: Bench, items: SearchedItems) -> None:
     asked = bench.probe.queries
-    itself = own_positions(asked.ids, items.ids)
+    itself = itself_among(asked, items)
     unanswerable = np.flatnonzero(relevance_of(asked, items).without(itself).n_relevant == 0)
     if len(unanswerable):
         row = int(unanswerable[0])
+        by = "" if asked.qrels is not None else f" with label {asked.labels.tolist()[row]!r}"
         other = " other than itself" if itself[row] >= 0 else ""
         raise InvalidInputError(
             f"{len(unanswerable)} of {len(asked.ids)} queries have no relevant item in gallery "
-            f"{bench.gallery!r}, for example query {asked.ids.tolist()[row]!r} "
-            f"with label {asked.labels.tolist()[row]!r}{other}",
+            f"{bench.gallery!r}, for example query {asked.ids.tolist()[row]!r}{by}{other}",
             hint="a query without a right answer measures nothing: leave those out",
         )
+
+
+def check_judgements(bench: Bench) -> None:
+    """Refuse judgements of queries that were not asked, or of items that the gallery lacks.
+
+    Raises:
+        InvalidInputError: if there are such, or a query has none above 0.
+    """
+    asked, galleries = bench.probe.queries, bench.registry.galleries
+    if asked.qrels is None:
+        return
+    readers = [
+        reader
+        for version in galleries.get(bench.gallery).versions()
+        for reader in galleries.readers(bench.gallery, version)
+    ]
+    ids = np.concatenate([reader.take_ids(reader.live_positions()) for reader in readers])
+    try:
+        relevance_from_qrels(asked.qrels, asked.ids, ids)
+    except ValueError as error:
+        raise InvalidInputError(
+            f"the judgements do not fit gallery {bench.gallery!r}: {error}"
+        ) from error

@@ -7,10 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compat.cells import SearchedItems, measure_cell, own_positions
+from compat.cells import (
+    SearchedItems,
+    itself_among,
+    measure_cell,
+    own_positions,
+    relevance_of,
+)
 from compat.certification import PairedScores, find, lenient, try_control
 from compat.evaluation.ranking import RankingScores
-from compat.probes import Probe, as_one_kind
+from compat.probes import Probe
 from registry.arrays import Float32Array, Int64Array, LabelArray
 from registry.domain.certificates import Control, Finding, Verdict
 from registry.domain.conclusions import conclude
@@ -159,19 +165,16 @@ def _served(
     queries = probe.vectors_of(pair.query_version).vectors
     k = min(2, len(items.ids))
     hits = search_segments(targets, queries, k, pair.metric)
-    asked, labels = as_one_kind(probe.queries.labels, items.labels)
-    label_of = dict(zip(items.ids.tolist(), labels.tolist(), strict=True))
-    own = own_positions(probe.queries.ids, items.ids)
-    found = [label_of.get(item) for item in _first_others(hits.ids, own, items.ids)]
-    served = float(np.mean([a == b for a, b in zip(found, asked.tolist(), strict=True)]))
+    first = _first_others(hits.ids, itself_among(probe.queries, items), items.ids)
+    served = float(np.mean(relevance_of(probe.queries, items).holds(first)))
     exact = float(scores.candidate.metric("hit@1").mean())
     is_close = served >= exact - policy.control_margin
     verdict = Verdict.COMPATIBLE if is_close else Verdict.INCONCLUSIVE
     return Control("served search", Verdict.COMPATIBLE, verdict, served)
 
 
-def _first_others(found: LabelArray, own: Int64Array, ids: LabelArray) -> list[object]:
-    """Return the first hit of each query that is not the query itself."""
-    is_self = (own >= 0) & (found[:, 0] == ids[own])
+def _first_others(found: LabelArray, itself: Int64Array, ids: LabelArray) -> Int64Array:
+    """Return the position among the items of each query's first hit that is not itself, or -1."""
+    is_self = (itself >= 0) & (found[:, 0] == ids[itself])
     column = np.where(is_self, min(1, found.shape[1] - 1), 0)
-    return [row[c] for row, c in zip(found.tolist(), column.tolist(), strict=True)]
+    return own_positions(found[np.arange(len(found)), column], ids)

@@ -11,7 +11,7 @@ from ..errors import InvalidInputError
 from .canonical import Json, digest_json
 from .certificates import Criterion
 
-_METRIC = re.compile(r"mAP|(hit|recall)@[1-9][0-9]*")
+_METRIC = re.compile(r"mAP|MRR|mAP@R|(hit|recall|nDCG)@[1-9][0-9]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,8 @@ class Requirement:
     """One claim that must hold in every group of queries.
 
     Attributes:
-        metric: a per-query metric: ``mAP`` (AP of each query), ``hit@k`` or ``recall@k``.
+        metric: a per-query metric: ``mAP`` (AP of each query), ``MRR`` (reciprocal rank),
+            ``mAP@R``, ``hit@k``, ``recall@k`` or ``nDCG@k``.
         criterion: better than the baseline, or not worse by more than the margin.
         margin: how much worse is still accepted, in units of the metric; 0 for superiority.
     """
@@ -31,7 +32,8 @@ class Requirement:
     def __post_init__(self) -> None:
         if not _METRIC.fullmatch(self.metric):
             raise InvalidInputError(
-                f"no metric is named {self.metric!r}", hint="known: mAP, hit@k, recall@k"
+                f"no metric is named {self.metric!r}",
+                hint="known: mAP, mAP@R, MRR, hit@k, recall@k, nDCG@k",
             )
         if self.criterion is Criterion.SUPERIORITY and self.margin != 0:
             raise InvalidInputError(

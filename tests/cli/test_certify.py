@@ -58,6 +58,80 @@ def test_a_random_version_is_incompatible(shop: Run) -> None:
     assert "it says INCOMPATIBLE" in refused.error
 
 
+def write_qrels(folder: Path, name: str = "test.tsv") -> tuple[str, ...]:
+    """Judge the shop's queries as their labels do, and return the command that says so."""
+    (folder / "ids.txt").write_text("\n".join(f"q{i}" for i in range(N_QUERIES)) + "\n")
+    pairs = [(q, i) for q in range(N_QUERIES) for i in range(N_ITEMS) if q // 2 == i // 4]
+    if name.endswith(".tsv"):
+        rows = ["query-id\tcorpus-id\tscore", *(f"q{q}\t{IDS[i]}\t{1 + i % 2}" for q, i in pairs)]
+    else:
+        rows = [f"q{q} 0 {IDS[i]} {1 + i % 2}" for q, i in pairs]
+    (folder / name).write_text("\n".join(rows) + "\n")
+    where = CERTIFY.index("--labels")
+    judged = ("--query-ids", "ids.txt", "--qrels", name)
+    return (*CERTIFY[:where], *judged, *CERTIFY[where + 4 :])
+
+
+@pytest.mark.parametrize("name", ["test.tsv", "qrels.txt"])
+def test_judgements_replace_labels(shop: Run, tmp_path: Path, name: str) -> None:
+    by_label = shop(*CERTIFY, "--dry-run", "--json").data["certificates"][0]
+    found = shop(*write_qrels(tmp_path, name), "--json").data
+    assert found["verdict"] == "COMPATIBLE"
+    (certificate,) = found["certificates"]
+    assert {f["n_clusters"] for f in certificate["findings"]} == {N_QUERIES}
+    values = [[f["candidate"] for f in c["findings"]] for c in (certificate, by_label)]
+    assert values[0] == values[1]
+    assert "the unit of resampling is the query" in " ".join(certificate["limits"])
+    served = [c["value"] for c in certificate["controls"] if c["name"] == "served search"]
+    assert served == [c["value"] for c in by_label["controls"] if c["name"] == "served search"]
+    assert shop("promote", "shop", "products@2").code == 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("sku-0007\t2", "sku-7777\t2", "not among the items of the gallery, for example 'sku-77"),
+        ("q3\t", "q999\t", "not among the queries, for example 'q999'"),
+        ("sku-0007\t2", "sku-0006\t2", "judged twice, with gains 1 and 2"),
+        ("q5\t", "q4\t", "1 of 120 queries have no judgement above 0, for example query 'q5'"),
+        ("sku-0007\t2", "sku-0007\tbest", "line 13: 'q2\\tsku-0007\\tbest' is no judgement"),
+    ],
+)
+def test_judgements_that_do_not_fit(
+    shop: Run, tmp_path: Path, old: str, new: str, says: str
+) -> None:
+    command = write_qrels(tmp_path)
+    path = tmp_path / "test.tsv"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    before = snapshot(tmp_path)
+    refused = shop(*command)
+    assert (refused.code, says in refused.error) == (2, True), refused.err
+    assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (("--labels", "query_labels.csv"), "either --qrels FILE or --labels"),
+        (("--gallery-labels", "item_labels.csv"), "either --qrels FILE or --labels"),
+    ],
+)
+def test_either_judgements_or_labels(
+    shop: Run, tmp_path: Path, given: tuple[str, ...], says: str
+) -> None:
+    command = write_qrels(tmp_path)
+    assert says in shop(*command, *given).error
+    unnamed = [word for word in command if word not in ("--query-ids", "ids.txt")]
+    assert "--query-ids FILE" in shop(*unnamed).error
+    without = [word for word in command if word not in ("--qrels", "test.tsv")]
+    assert "goes with --qrels" in shop(*without).error
+    assert "what is relevant?" in shop(*without[: without.index("--query-ids")]).error
+    (tmp_path / "ids.txt").write_text("q1\nq2\n")
+    assert "ids.txt names 2 queries, but there are 120" in shop(*command).error
+
+
 def test_few_classes_are_inconclusive(shop: Run, tmp_path: Path) -> None:
     for name in ("queries_old", "queries_new"):
         path = tmp_path / f"{name}.npy"

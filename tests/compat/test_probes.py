@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from compat.evaluation import Qrels
 from compat.probes import Labels, Probe, align_labels, as_one_kind, digest_array
 from registry import Embeddings, ModelVersion, SpaceDescription, VersionRef
 from registry.errors import InvalidInputError
@@ -154,3 +155,14 @@ def test_text_has_one_digest_however_it_is_held() -> None:
     texts = ["x", "yy"]
     assert digest_array(np.array(texts)) == digest_array(np.array(texts, dtype=object))
     assert digest_array(np.array(["x", "y"])) != digest_array(np.array(["xy", ""]))
+
+
+def test_a_probe_has_either_labels_or_judgements() -> None:
+    qrels = Qrels(np.arange(3), np.array(["a", "b", "a"]), np.array([1.0, 2.0, 1.0]))
+    judged = probe(queries=Labels.judged(np.arange(3), qrels), gallery_labels=None)
+    other = Qrels(np.arange(3), np.array(["a", "b", "a"]), np.array([1.0, 3.0, 1.0]))
+    changed = probe(queries=Labels.judged(np.arange(3), other), gallery_labels=None)
+    assert len({judged.digest, changed.digest, probe().digest}) == 3
+    for given in ({"gallery_labels": None}, {"queries": Labels.judged(np.arange(3), qrels)}):
+        with pytest.raises(InvalidInputError, match=r"either labels .* or judgements"):
+            probe(**given)

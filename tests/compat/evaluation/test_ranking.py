@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import tracemalloc
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.metrics import average_precision_score
 
-from compat.evaluation import RankingScores, Relevance, _counting, _ties, score_rankings
+from compat.evaluation import RankingScores, Relevance, _counting, _scoring, _ties, score_rankings
 from registry.arrays import Float32Array, Float64Array, Int64Array
 from tests.reference.ranking import Expected, enumerated, summed
 
@@ -29,10 +30,11 @@ def expected_scores(
 ) -> list[Expected]:
     found = []
     for i, row in enumerate(scores):
-        relevant = np.zeros(len(row), dtype=np.bool_)
-        relevant[relevance.indices[relevance.indptr[i] : relevance.indptr[i + 1]]] = True
+        mine = slice(relevance.indptr[i], relevance.indptr[i + 1])
+        gains = np.zeros(len(row))
+        gains[relevance.indices[mine]] = 1 if relevance.gains is None else relevance.gains[mine]
         exists = np.arange(len(row)) != excluded[i]
-        found.append(summed(row[exists].tolist(), relevant[exists].tolist(), ks))
+        found.append(summed(row[exists].tolist(), gains[exists].tolist(), ks))
     return found
 
 
@@ -41,6 +43,9 @@ def assert_scores(found: RankingScores, expected: list[Expected], tolerance: flo
     for k in found.hit:
         assert_close(found.hit[k], [e.hit[k] for e in expected], tolerance)
         assert_close(found.recall[k], [e.recall[k] for e in expected], tolerance)
+        assert_close(found.ndcg[k], [e.ndcg[k] for e in expected], tolerance)
+    assert_close(found.metric("MRR"), [e.reciprocal_rank for e in expected], tolerance)
+    assert_close(found.metric("mAP@R"), [e.average_precision_at_r for e in expected], tolerance)
 
 
 def assert_close(found: Float64Array, expected: list[float], tolerance: float) -> None:
@@ -58,21 +63,60 @@ def assert_identical(one: RankingScores, other: RankingScores) -> None:
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 3), st.booleans()), min_size=1, max_size=7).filter(
-        lambda items: any(flag for _, flag in items)
-    )
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=7).filter(
+        lambda items: any(gain for _, gain in items)
+    ),
+    st.booleans(),
 )
-@settings(max_examples=40, deadline=None)
-def test_expectation_over_all_orders(items: list[tuple[int, bool]]) -> None:
-    scores, relevant = [float(s) for s, _ in items], [flag for _, flag in items]
+@settings(max_examples=60, deadline=None)
+def test_expectation_over_all_orders(items: list[tuple[int, int]], is_graded: bool) -> None:
+    scores = [float(s) for s, _ in items]
+    gains = [float(gain if is_graded else gain > 0) for _, gain in items]
     ks = (1, 2, 3, 9)
-    definition = enumerated(scores, relevant, ks)
-    positions = np.flatnonzero(relevant).astype(np.int64)
-    relevance = Relevance(np.array([0, len(positions)]), positions, len(items))
+    definition = enumerated(scores, gains, ks)
+    positions = np.flatnonzero(gains).astype(np.int64)
+    given = np.array(gains)[positions] if is_graded else None
+    relevance = Relevance(np.array([0, len(positions)]), positions, len(items), given)
     gallery = np.array(scores, dtype=np.float32)[:, None]
     found = score_rankings(np.ones((1, 1), np.float32), gallery, relevance, ks=ks)
     assert_scores(found, [definition])
-    assert_scores(found, [summed(scores, relevant, ks)])
+    assert_scores(found, [summed(scores, gains, ks)])
+
+
+@pytest.mark.parametrize(
+    ("a", "t", "r"), [(0, 700, 2), (5, 600, 300), (3, 257, 2), (10_000, 999, 998), (0, 513, 513)]
+)
+def test_first_of_many_tied(a: int, t: int, r: int) -> None:
+    """Groups of more places than are summed at a time."""
+    exact = math.fsum(
+        math.comb(t - i, r - 1) / math.comb(t, r) / (a + i) for i in range(1, t - r + 2)
+    )
+    ranks = _ties.Ranks.from_counts(np.array([0, r]), np.full(r, a), np.full(r, t))
+    assert _ties.reciprocal_rank(ranks)[0] == pytest.approx(exact, rel=1e-13)
+
+
+def test_published_examples() -> None:
+    """nDCG of Järvelin and Kekäläinen's gain vector; MAP@R of Musgrave et al., figure 3."""
+    gains = np.array([3, 2, 3, 0, 0, 1, 2, 2, 3, 0], dtype=np.float64)  # TOIS 2002, section 2.1
+    gallery = -np.arange(10, dtype=np.float32)[:, None]
+    judged = np.flatnonzero(gains)
+    relevance = Relevance(np.array([0, len(judged)]), judged, 10, gains[judged])
+    found = score_rankings(np.ones((1, 1), np.float32), gallery, relevance, ks=(2, 10))
+    best = np.sort(gains)[::-1]
+    assert found.ndcg[2][0] == pytest.approx((3 + 2 / math.log2(3)) / (3 + 3 / math.log2(3)))
+    discounts = np.log2(np.arange(2, 12))
+    assert found.ndcg[10][0] == pytest.approx((gains / discounts).sum() / (best / discounts).sum())
+    retrieved = {"first": [0], "first two": [0, 1], "first and last": [0, 9]}
+    at_r = {}
+    for name, right in retrieved.items():  # ten ranks, R = 10; the other relevant ones come later
+        later = np.arange(10, 20 - len(right))
+        indices = np.concatenate([right, later]).astype(np.int64)
+        relevance = Relevance(np.array([0, 10]), indices, 20)
+        one = score_rankings(
+            np.ones((1, 1), np.float32), -np.arange(20, dtype=np.float32)[:, None], relevance
+        )
+        at_r[name] = float(one.metric("mAP@R")[0])
+    assert at_r == pytest.approx({"first": 0.1, "first two": 0.2, "first and last": 0.12})
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (0, 64), (3, 70), (63, 65), (64, 66)])
@@ -112,16 +156,15 @@ def test_perfect_and_worst_ranking_are_exact() -> None:
     st.data(),
 )
 @settings(max_examples=200, deadline=None)
-def test_both_ways_of_counting_count_right(row: Float32Array, data: st.DataObject) -> None:
+def test_buckets_count_right(row: Float32Array, data: st.DataObject) -> None:
     chosen = data.draw(st.sets(st.integers(0, len(row) - 1), min_size=1))
     positions = np.array(sorted(chosen), dtype=np.int64)
     own = np.sort(row[positions])
     higher = [sum(1 for score in row if score > mine) for mine in own]
     equal = [sum(1 for score in row if score == mine) for mine in own]
-    for count in (_counting._count_each, _counting._count_in_buckets):
-        found_higher, found_equal = count(row, positions, own)
-        assert found_higher.tolist() == higher
-        assert found_equal.tolist() == equal
+    found_higher, found_equal = _counting._count_in_buckets(row, positions, own)
+    assert found_higher.tolist() == higher
+    assert found_equal.tolist() == equal
 
 
 # --- whole evaluations against the naive one
@@ -129,13 +172,17 @@ def test_both_ways_of_counting_count_right(row: Float32Array, data: st.DataObjec
 
 @pytest.mark.parametrize("metric", ["inner_product", "l2"])
 @pytest.mark.parametrize("n_classes", [2, 5, 40])
-def test_equals_the_naive_evaluation(metric: str, n_classes: int) -> None:
+@pytest.mark.parametrize("is_graded", [False, True])
+def test_equals_the_naive_evaluation(metric: str, n_classes: int, is_graded: bool) -> None:
     rng = np.random.default_rng(n_classes)
     queries, gallery = whole_vectors(rng, 30, 4), whole_vectors(rng, 120, 4)
     labels = np.arange(120) % n_classes
     query_labels = rng.integers(0, n_classes, 30)
     excluded = np.where(rng.random(30) < 0.5, rng.integers(0, 120, 30), -1)
     relevance = Relevance.from_labels(query_labels, labels)
+    if is_graded:
+        gains = rng.integers(1, 5, len(relevance.indices)).astype(np.float64)
+        relevance = replace(relevance, gains=gains)
     scores = queries @ gallery.T
     if metric == "l2":
         scores = -np.square(queries[:, None] - gallery[None]).sum(axis=2)
@@ -198,7 +245,7 @@ def test_permuting_the_gallery_changes_nothing(n: int, dim: int, seed: int) -> N
     assert_identical(one, other)
 
 
-@pytest.mark.parametrize("n", [7, _counting.CHUNK - 1, _counting.CHUNK + 5])
+@pytest.mark.parametrize("n", [7, _scoring.CHUNK - 1, _scoring.CHUNK + 5])
 @pytest.mark.parametrize("n_queries", [1, 3])
 @pytest.mark.parametrize("metric", ["inner_product", "l2"])
 def test_equal_vectors_tie_wherever_they_are_stored(n: int, n_queries: int, metric: str) -> None:
@@ -266,6 +313,7 @@ def test_deeper_is_never_worse() -> None:
     found = score_rankings(
         gallery, gallery, Relevance.from_labels(labels, labels), ks=range(1, 201)
     )
+    assert not np.allclose(found.ndcg[5], found.ndcg[9])  # which may fall with k
     for family in (found.hit, found.recall):
         deeper = np.stack([family[k] for k in range(1, 201)])
         assert np.all(np.diff(deeper, axis=0) >= -1e-12)
@@ -285,11 +333,15 @@ def small() -> tuple[Float32Array, Relevance]:
 def test_metrics_by_name() -> None:
     vectors, relevance = small()
     found = score_rankings(vectors, vectors, relevance, ks=(1, 3))
-    assert found.names == ("mAP", "hit@1", "hit@3", "recall@1", "recall@3")
+    families = (f"{family}@{k}" for family in ("hit", "recall", "nDCG") for k in (1, 3))
+    assert found.names == ("mAP", "MRR", "mAP@R", *families)
     assert found.metric("mAP") is found.average_precision
     assert found.metric("hit@3") is found.hit[3]
     assert found.metric("recall@1") is found.recall[1]
-    with pytest.raises(ValueError, match=r"'hit@2'; known: mAP, hit@1, hit@3, recall@1"):
+    assert found.metric("nDCG@3") is found.ndcg[3]
+    assert found.metric("mAP@R") is found.average_precision_at_r
+    assert found.metric("MRR") is found.reciprocal_rank
+    with pytest.raises(ValueError, match=r"'hit@2'; known: mAP, MRR, mAP@R, hit@1, hit@3, rec"):
         found.metric("hit@2")
 
 
@@ -321,6 +373,30 @@ def test_labels_of_another_kind_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         Relevance.from_labels(query_labels, gallery_labels)
+
+
+@pytest.mark.parametrize(
+    ("gains", "message"),
+    [
+        (np.array([1.0, 0.0]), "above 0 but 1 are not, such as 0.0"),
+        (np.array([np.nan, np.inf]), "above 0 but 2 are not, such as nan"),
+        (np.array([1.0]), r"float64 of shape \(2,\), one for each index, but got float64 .*\(1,\)"),
+        (np.array([1, 2]), "but got int64"),
+    ],
+)
+def test_gains_are_checked(gains: Float64Array, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Relevance(np.array([0, 2]), np.array([0, 1]), 3, gains)
+
+
+def test_gains_stay_with_their_items() -> None:
+    gains = np.array([1.0, 2.0, 3.0])
+    relevance = Relevance(np.array([0, 2, 3]), np.array([0, 2, 1]), 3, gains)
+    lost = relevance.without(np.array([0, -1])).gains
+    later = relevance.rows(1, 2).gains
+    assert lost is not None
+    assert later is not None
+    assert (lost.tolist(), later.tolist()) == ([2, 3], [3])
 
 
 @pytest.mark.parametrize(

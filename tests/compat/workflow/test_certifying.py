@@ -334,6 +334,16 @@ def test_groups_are_decided_apart_and_one_that_fails_decides(world: World) -> No
     assert bad.matrix[CROSS]["all"]["mAP"] == pytest.approx(every)
 
 
+def test_every_ranking_metric_may_be_required(world: World) -> None:
+    metrics = ("mAP", "MRR", "mAP@R", "hit@7", "recall@3", "nDCG@20")
+    rules = tuple(Requirement(metric, Criterion.NON_INFERIORITY, 0.1) for metric in metrics)
+    certificate = only(world, world.probe(), replace(POLICY, requirements=rules))
+    assert certificate.verdict is Verdict.COMPATIBLE
+    assert [finding.metric for finding in certificate.findings] == list(metrics)
+    values = {finding.metric: finding.candidate for finding in certificate.findings}
+    assert len(set(values.values())) == len(metrics)
+
+
 def test_the_unit_may_be_the_query(world: World) -> None:
     by_class = only(world, world.probe())
     by_query = only(world, world.probe(), replace(POLICY, unit="query"))

@@ -43,3 +43,19 @@ def test_missing_keys_take_their_defaults() -> None:
 def test_what_breaks_a_rule_is_refused(given: dict[str, object], says: str) -> None:
     with pytest.raises(InvalidInputError, match=says):
         Policy.from_json(given)
+
+
+@pytest.mark.parametrize("metric", ["mAP", "MRR", "mAP@R", "hit@1", "recall@20", "nDCG@10"])
+def test_metrics_that_can_be_required(metric: str) -> None:
+    assert Requirement(metric, Criterion.SUPERIORITY).metric == metric
+
+
+@pytest.mark.parametrize("metric", ["mAP@10", "MRR@10", "nDCG", "nDCG@0", "ndcg@10", "hit@R", ""])
+def test_metrics_that_nobody_measures(metric: str) -> None:
+    with pytest.raises(InvalidInputError, match="no metric is named") as refused:
+        Requirement(metric, Criterion.SUPERIORITY)
+    assert refused.value.hint == "known: mAP, mAP@R, MRR, hit@k, recall@k, nDCG@k"
+
+
+def test_the_default_policy_keeps_the_digest_that_certificates_name() -> None:
+    assert Policy().digest == "0a3bbd368c76afd5b269e7e3d1fbd30912b040f8bc79609c5e8f1230a92dbc2a"

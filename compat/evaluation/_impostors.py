@@ -1,0 +1,60 @@
+"""Exact quantiles of a stream of scores, by counting how often each kind of bits occurs.
+
+A float32 without its sign's oddity is a whole number of 32 bits in the same order. A first pass
+counts the upper 16 bits, a second one the lower 16 of those few upper halves that hold a wanted
+quantile: exact, in memory that does not depend on how many scores there are.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from registry.arrays import Float32Array, Int64Array
+
+N_BINS = 2**16
+_SIGN = np.uint32(2**31)
+_ALL = np.uint32(2**32 - 1)
+
+KeyArray = NDArray[np.uint32]
+
+
+def keys_of(scores: Float32Array) -> KeyArray:
+    """Return whole numbers that are ordered as the scores are. Shape: that of the scores."""
+    bits = (scores + np.float32(0.0)).view(np.uint32)  # -0 becomes 0
+    return bits ^ np.where(bits >= _SIGN, _ALL, _SIGN)
+
+
+def score_of(key: int) -> np.float32:
+    """Return the score that has a key."""
+    bits = key - 2**31 if key >= 2**31 else 2**32 - 1 - key
+    return np.float32(np.array(bits, dtype=np.uint32).view(np.float32))
+
+
+def count_upper(keys: KeyArray) -> Int64Array:
+    """Count the keys by their upper half. Shape: (N_BINS,)."""
+    return np.bincount((keys >> np.uint32(16)).ravel(order="K"), minlength=N_BINS).astype(np.int64)
+
+
+def lower_places(keys: KeyArray, row_of: Int64Array) -> Int64Array:
+    """Return where the keys whose upper half is wanted are counted by their lower half.
+
+    Args:
+        keys: any shape.
+        row_of: the row of each wanted upper half, otherwise -1. Shape: (N_BINS,)
+
+    Returns:
+        ``row * N_BINS + lower half`` of each such key. Shape: (n_wanted,)
+    """
+    rows = row_of[(keys >> np.uint32(16)).ravel(order="K")]
+    wanted = np.flatnonzero(rows >= 0)
+    lower = keys.ravel(order="K")[wanted] & np.uint32(N_BINS - 1)
+    places: Int64Array = rows[wanted] * N_BINS + lower.astype(np.int64)
+    return places
+
+
+def bin_of_rank(counts: Int64Array, rank: int) -> tuple[int, int]:
+    """Return the bin of the score that `rank` others precede from the top, and its rank there."""
+    down_to = np.cumsum(counts[::-1])
+    place = int(np.searchsorted(down_to, rank, side="right"))
+    return len(counts) - 1 - place, rank - (int(down_to[place - 1]) if place else 0)
