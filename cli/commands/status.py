@@ -10,7 +10,7 @@ from cli.options import Session, pass_session, session_options
 from cli.output import short, table
 
 if TYPE_CHECKING:
-    from registry.service.certificates import CertificateState
+    from registry.service.standing import CertificateState
     from registry.service.views import GalleryState
 
 

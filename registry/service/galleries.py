@@ -21,7 +21,8 @@ from ..vectors import Embeddings, check_ids
 from . import additions, sealing
 from .additions import Added
 from .context import Context, resolve
-from .views import GalleryState, Views, read_state
+from .pins import pin
+from .views import GalleryState, Views, check_served, read_state
 
 
 class Galleries:
@@ -52,7 +53,11 @@ class Galleries:
             versions.model_id(connection, gallery.model, lock=True)
             galleries.insert_gallery(connection, gallery, self._context.actor)
             serving = Serving(number, (number,), {number: SAME_SPACE})
-            payload: dict[str, Json] = {"gallery": name, "serving": serving.to_json()}
+            payload: dict[str, Json] = {
+                "gallery": name,
+                "serving": serving.to_json(),
+                "pinned": pin(connection, gallery.model, gallery.metric, serving),
+            }
             self._context.record(
                 connection, model_stream(gallery.model), EventKind.GALLERY_CREATED, payload
             )
@@ -81,7 +86,7 @@ class Galleries:
         check_name("gallery", name)
         if name in galleries.gallery_names(connection):
             raise AlreadyExistsError(f"there is a gallery {name!r} already")
-        first = resolve(connection, version)
+        first = resolve(connection, version, self._context.trust)
         catalog.check_spec(spec, dim=first.dim, metric=metric)
         gallery = Gallery(name, first.ref.model, metric, None, spec, self._context.clock(), ())
         return gallery, first.ref.number
@@ -143,7 +148,9 @@ class Galleries:
 
     def check_add(self, name: str, items: Embeddings, *, trust_space: bool = False) -> GalleryState:
         """Make all of `add`'s checks, change nothing, and return what the gallery is now."""
-        state = self.state(name)
+        with read(self._context.engine) as connection:
+            state = read_state(connection, name)
+            check_served(self._context, connection, state)
         additions.check(state, items)
         if not trust_space:
             additions.check_space(self._views, state, items)

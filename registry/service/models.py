@@ -100,7 +100,7 @@ class Models:
     def get(self, ref: str | VersionRef | AliasRef) -> ModelVersion:
         """Return the version behind ``products@3``, ``products:champion`` or a parsed reference."""
         with read(self._context.engine) as connection:
-            return resolve(connection, ref)
+            return resolve(connection, ref, self._context.trust)
 
     def list(self, model: str | None = None) -> tuple[ModelVersion, ...]:
         """Return the versions of one line, or of all."""
@@ -111,7 +111,9 @@ class Models:
         """Return the aliases of a line, folded from its events."""
         with read(self._context.engine) as connection:
             versions.model_id(connection, model)
-            folded = fold_aliases(events.in_stream(connection, model_stream(model)))
+            line = events.in_stream(connection, model_stream(model))
+        self._context.trust.check_aliases(line)
+        folded = fold_aliases(line)
         return {alias: VersionRef(model, number) for alias, number in folded.items()}
 
     def lineage(self, model: str) -> tuple[LineageEdge, ...]:
@@ -122,9 +124,9 @@ class Models:
     def contract(self, query: VersionRef, gallery: VersionRef) -> Contract | None:
         """Return how queries of one version are compared with vectors of another, if declared."""
         with read(self._context.engine) as connection:
-            return versions.get_contract(
-                connection, resolve(connection, query), resolve(connection, gallery)
-            )
+            trust = self._context.trust
+            pair = (resolve(connection, query, trust), resolve(connection, gallery, trust))
+            return versions.get_contract(connection, *pair)
 
     def declare_contract(self, query: VersionRef, gallery: VersionRef, contract: Contract) -> None:
         """Declare how an ordered pair is compared. It can be declared once.
@@ -179,6 +181,26 @@ class Models:
             raise DigestMismatchError(
                 f"the artifact of {version.ref} in {directory} is missing or was changed",
                 hint="restore it from a backup; nothing is loaded from it",
+            )
+        return directory
+
+    def verify_artifact(self, version: ModelVersion) -> Path:
+        """Return the folder of a version's artifact, if its tensors give the version's fingerprint.
+
+        `artifact_directory` compares bytes with a digest that lies in the database; this computes
+        the fingerprint again, on which certificates rest.
+
+        Raises:
+            NotFoundError: if the version was registered from vectors only.
+            DigestMismatchError: if the files are not those that were registered.
+            CorruptFileError: if one cannot be read.
+        """
+        directory = self.artifact_directory(version)
+        if read_artifact(directory).fingerprint != version.fingerprint:
+            raise DigestMismatchError(
+                f"the artifact of {version.ref} in {directory} is of another model: "
+                "its tensors do not give the registered fingerprint",
+                hint="restore it and the database from a backup; nothing is loaded from it",
             )
         return directory
 
