@@ -169,11 +169,14 @@ class Certificates:
         key_id = check_stored(self._context, connection, stored)
         found = stored.certificate
         line = events.in_stream(connection, model_stream(found.query_version.model))
-        if find_history(line, found.digest).recorded is None:
+        recorded = find_history(line, found.digest).recorded
+        if recorded is None:
             raise DigestMismatchError(
                 f"certificate {found.digest[:12]} was slipped into the database: "
                 "no event recorded it"
             )
+        if key_id is None and recorded.signature is not None:
+            raise SignatureError(f"the envelope of certificate {found.digest[:12]} was removed")
         return Verified(found, key_id, stored.envelope)
 
     def verify_all(self, gallery: str) -> tuple[Verified, ...]:

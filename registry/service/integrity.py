@@ -47,6 +47,17 @@ class Integrity:
         """Return what is known of each event's signature, by its hash."""
         return {event.hash: self._context.trust.seal_of(event) for event in line}
 
+    def sealed(self, gallery: str) -> str:
+        """Return what is known of the signature of what a gallery serves, in a few words."""
+        if not self.is_verified:
+            return "not verified: no trusted key"
+        with read(self._context.engine) as connection:
+            state = read_state(connection, gallery)
+        seal = self._context.trust.seal_of(state.served_by)
+        is_older = state.served_by.sequence < self._context.trust.adoption(state.line)
+        is_adopted = is_older and seal in {Seal.UNSIGNED, Seal.UNTRUSTED}
+        return "adopted" if is_adopted else seal.value
+
     def check_served(self, gallery: str) -> Event:
         """Verify what a gallery serves, with each certificate that this rests on.
 

@@ -9,7 +9,13 @@ from ..domain.certificates import Certificate
 from ..domain.conclusions import check_conclusion
 from ..domain.statements import PAYLOAD_TYPE, from_payload, to_payload
 from ..dsse import Envelope, parse_envelope
-from ..errors import SignatureError
+from ..errors import (
+    CorruptFileError,
+    DigestMismatchError,
+    InvalidInputError,
+    SignatureError,
+    StorageError,
+)
 from ..galleries import storage
 from .context import Context
 from .trust import Trust
@@ -41,13 +47,21 @@ def check_stored(context: Context, connection: Connection, stored: StoredCertifi
     certificate = stored.certificate
     name = f"certificate {certificate.digest[:12]}"
     certificates.check_columns(connection, certificate)
-    storage.verify_digest(context.storage, stored.evidence_path, certificate.evidence_digest)
+    _check_evidence(context, stored, name)
     if stored.envelope is None:
         return None
     envelope = parse_envelope(stored.envelope, name)
     if (envelope.payload_type, envelope.payload) != (PAYLOAD_TYPE, to_payload(certificate)):
         raise SignatureError(f"the envelope of {name} is of another certificate than that")
     return _verify(context.trust, envelope, name)
+
+
+def _check_evidence(context: Context, stored: StoredCertificate, name: str) -> None:
+    digest = stored.certificate.evidence_digest
+    try:
+        storage.verify_digest(context.storage, stored.evidence_path, digest)
+    except (CorruptFileError, DigestMismatchError, InvalidInputError, StorageError) as error:
+        raise type(error)(f"the evidence of {name}: {error}", hint=error.hint) from error
 
 
 def read_envelope(trust: Trust, text: str, name: str) -> tuple[Certificate, str]:
