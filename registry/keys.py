@@ -10,6 +10,7 @@ sign nor name a new trusted key:
 from __future__ import annotations
 
 import os
+import secrets
 from pathlib import Path
 
 from .dsse import Envelope, Signature, pae
@@ -181,21 +182,27 @@ def _check_mode(path: Path, forbidden: int, verb: str) -> None:
 
 def _write_new(path: Path, data: bytes, mode: int) -> bool:
     """Write a file that must not be there, and return whether it was not."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         for folder in (path.parent.parent, path.parent):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         opened = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         try:
             with os.fdopen(opened, "wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            os.link(temporary, path)  # unlike a rename it never overwrites
+            return _link(temporary, path)
         finally:
             temporary.unlink()
-    except FileExistsError:
-        return False
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _link(temporary: Path, path: Path) -> bool:
+    """Give a file its name; unlike a rename this never overwrites."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
     return True
