@@ -75,7 +75,9 @@ def audit(session: Session, gallery: str | None, as_of: str | None) -> int:
             f"the audit trail was tampered with: {breaks[0]}",
             hint="compare the database with a backup",
         )
-    signatures = "; ".join(untrusted) or "every event that counts is by a key that you trust"
+    signatures = (
+        "; ".join(untrusted) or "every event that moves trust is signed by a key that you trust"
+    )
     return session.output.result(
         {"events": data, "is_whole": True, "heads": heads, "untrusted": list(untrusted)},
         table("", ("at (UTC)", "by", "what", "", "hash", ""), rows),

@@ -53,5 +53,5 @@ def adopt(session: Session, dry_run: bool) -> int:
     return session.output.result(
         {"events": [{"name": e.name, "hash": e.hash} for e in adopted], "dry_run": dry_run},
         table("", ("at (UTC)", "by", "event"), rows) if rows else "",
-        f"{verb} {len(adopted)} events" if rows else "every event that counts is signed",
+        f"{verb} {len(adopted)} events" if rows else "every event that moves trust is signed",
     )

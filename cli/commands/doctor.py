@@ -64,7 +64,11 @@ def _signatures(registry: Registry) -> str:
         untrusted = registry.integrity.find_untrusted()
     except SamespaceError as error:
         return str(error)
-    return "; ".join(untrusted) or f"{_OK}: every event that counts is by a key that you trust"
+    if untrusted:
+        return "; ".join(untrusted)
+    n_others = registry.integrity.count_unsigned()
+    others = f"; of the others {n_others} are not" if n_others else ""
+    return f"{_OK}: every event that moves trust is signed by a key that you trust{others}"
 
 
 def _each_gallery(

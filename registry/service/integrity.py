@@ -43,6 +43,15 @@ class Integrity:
                 for found in self._context.trust.find_untrusted(events.in_stream(connection, name))
             )
 
+    def count_unsigned(self) -> int:
+        """Return how many events that need no signature have none by a trusted key."""
+        with read(self._context.engine) as connection:
+            return sum(
+                not event.moves_trust and self._context.trust.seal_of(event) is not Seal.SIGNED
+                for name in events.streams(connection)
+                for event in events.in_stream(connection, name)
+            )
+
     def seals(self, line: Sequence[Event]) -> Mapping[str, Seal]:
         """Return what is known of each event's signature, by its hash."""
         return {event.hash: self._context.trust.seal_of(event) for event in line}

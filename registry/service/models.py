@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..artifacts import digest_artifact, read_artifact
+from ..artifacts import digest_artifact, fingerprint, read_artifact
 from ..db import events, versions
 from ..db.session import read, write
 from ..domain.canonical import Json
@@ -81,11 +81,11 @@ class Models:
             parents: earlier versions it is said to be comparable with.
         """
         check_name("model", model)
-        fingerprint = fingerprint_declared(identity, description)
-        existing = self._find(model, fingerprint)
+        declared = fingerprint_declared(identity, description)
+        existing = self._find(model, declared)
         if existing is not None:
             return Registration(existing, is_new=False)
-        candidate = Candidate(fingerprint, description, None, None, {"identity": dict(identity)})
+        candidate = Candidate(declared, description, None, None, {"identity": dict(identity)})
         return insert(self._context, model, candidate, parents)
 
     def check_parents(self, model: str, dim: int, parents: Sequence[Parent]) -> None:
@@ -196,7 +196,7 @@ class Models:
             CorruptFileError: if one cannot be read.
         """
         directory = self.artifact_directory(version)
-        if read_artifact(directory).fingerprint != version.fingerprint:
+        if fingerprint(directory) != version.fingerprint:
             raise DigestMismatchError(
                 f"the artifact of {version.ref} in {directory} is of another model: "
                 "its tensors do not give the registered fingerprint",

@@ -15,18 +15,18 @@ from ..domain.canonical import Json
 from ..domain.events import Event
 from ..domain.galleries import Metric
 from ..domain.promotions import Serving
-from ..domain.refs import VersionRef
 from ..domain.versions import ModelVersion
 from ..errors import DigestMismatchError
 
 
-def pin(connection: Connection, model: str, metric: Metric, serving: Serving) -> dict[str, Json]:
+def pin(
+    connection: Connection, members: Mapping[int, ModelVersion], metric: Metric, serving: Serving
+) -> dict[str, Json]:
     """Return what an event that lets a gallery serve says of the rows that it rests on."""
-    numbers = {serving.query_version, *serving.write_versions, *serving.basis}
-    query = versions.get_version(connection, VersionRef(model, serving.query_version))
+    query = members[serving.query_version]
     pinned: dict[str, Json] = {}
-    for number in sorted(numbers):
-        held = versions.get_version(connection, VersionRef(model, number))
+    for number in sorted({serving.query_version, *serving.write_versions, *serving.basis}):
+        held = members[number]
         contract = versions.get_contract(connection, query, held)
         pinned[str(number)] = {
             "fingerprint": held.fingerprint,

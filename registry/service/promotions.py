@@ -235,7 +235,6 @@ class Promotions:
         change: Change,
         reason: str,
     ) -> Change:
-        model, metric = state.gallery.model, state.gallery.metric
         payload: dict[str, Json] = {
             "gallery": change.gallery,
             "from": change.before.number,
@@ -243,9 +242,9 @@ class Promotions:
             "serving": change.serving.to_json(),
             "lost": {str(ref.number): n for ref, n in change.lost.items()},
             "reason": reason,
-            "pinned": pin(connection, model, metric, change.serving),
+            "pinned": pin(connection, state.versions, state.gallery.metric, change.serving),
         }
-        stream = model_stream(model)
+        stream = model_stream(state.gallery.model)
         event = self._context.record(connection, stream, kind, payload)
         return replace(change, event=event)
 

@@ -111,14 +111,18 @@ class Trust:
         return 0
 
     def find_untrusted(self, line: Sequence[Event]) -> tuple[str, ...]:
-        """Return which events of a stream move trust and are by nobody trusted, in words."""
+        """Return which events of a stream move trust and are by nobody trusted, in words.
+
+        A signature that does not fit counts on any event.
+        """
         adopted, found = self.adoption(line), []
         for event in line:
-            if event.moves_trust and event.sequence > adopted:
+            if event.sequence > adopted:
                 try:
                     self.signer_of(event)
                 except (SignatureError, DigestMismatchError) as error:
-                    found.append(str(error))
+                    if event.moves_trust or self.seal_of(event) is Seal.WRONG:
+                        found.append(str(error))
         return tuple(found)
 
     def check_line(self, line: Sequence[Event]) -> None:

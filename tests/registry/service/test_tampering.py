@@ -249,6 +249,22 @@ def test_deletions_that_were_taken_back_are_named(
     assert said == "segment 1: 1 items are marked as deleted, but 2 were"
 
 
+def test_an_event_that_needs_no_signature_and_has_a_wrong_one_is_named(
+    registry: Registry, reopened: Registry, home: Path, v2: ModelVersion
+) -> None:
+    registry.add("shop", embedded(v2, [900]))
+    with attacker.database(home) as connection:
+        connection.execute("UPDATE events SET actor = 'nobody' WHERE kind = 'items-added'")
+        attacker.rechain(connection)
+    (first, second) = reopened.integrity.find_untrusted()
+    assert "(items-added) does not fit" in first
+    assert "event 2" in second
+    with attacker.database(home) as connection:
+        connection.execute("UPDATE events SET signature = NULL WHERE kind = 'items-added'")
+    assert reopened.integrity.find_untrusted() == ()
+    assert reopened.integrity.count_unsigned() == 2
+
+
 # --- forging
 
 
