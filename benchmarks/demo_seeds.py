@@ -27,7 +27,7 @@ from registry.vector_files import read_labels
 def run(seed: int, folder: Path) -> dict[str, object]:
     """Run the demo's steps with another seed and return its findings."""
     write_files(folder, seed=seed)
-    with Registry.create(folder / "registry") as registry:
+    with Registry.create(folder / "registry", keys=folder / "keys") as registry:
         began = time.perf_counter()
         old = train(registry, folder / "v1.toml", seed)
         registry.galleries.create("shelf", old.ref)

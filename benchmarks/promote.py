@@ -38,7 +38,7 @@ DIM = 128
 
 def fill(folder: Path, n: int) -> Registry:
     """Make a registry with a sealed gallery of n random vectors and a certified second version."""
-    registry = Registry.create(folder)
+    registry = Registry.create(folder, keys=folder.with_name("keys"))
     space = SpaceDescription({}, {}, normalised=False, dim=DIM)
     old = registry.models.register_vectors("m", space, {"by": "one"}).version
     save_encoder(network(), folder / "artifact")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import faiss
@@ -85,7 +86,10 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--singles", type=int, default=200)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, Registry.create(folder) as registry:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Registry.create(Path(folder) / "registry", keys=Path(folder) / "keys") as registry,
+    ):
         bench = make(registry, options.n, options.dim, options.singles)
         same = bench.same_ids()
         (raw_s, our_s), (_, ratio) = side_by_side(

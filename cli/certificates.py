@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from compat.workflow.certifying import Certification
     from registry.domain.canonical import Json
     from registry.domain.certificates import Certificate
+    from registry.service.standing import CertificateState
 
 _CODES = {
     Verdict.COMPATIBLE: 0,
@@ -69,6 +70,32 @@ def shown(made: Sequence[Certification]) -> list[RenderableType]:
             "",
         ]
     return parts
+
+
+def details(certificate: Certificate) -> list[RenderableType]:
+    """Return what one certificate says, as a person reads it."""
+    return [
+        matrix(certificate),
+        str(certificate.verdict),
+        certificate.statement,
+        _findings(certificate),
+        _controls(certificate),
+    ]
+
+
+def claim(found: CertificateState) -> dict[str, str]:
+    """Return what is said of a certificate in a list, as JSON values."""
+    certificate = found.certificate
+    return {
+        "digest": certificate.digest,
+        "gallery": certificate.gallery,
+        "query_version": str(certificate.query_version),
+        "gallery_version": str(certificate.gallery_version),
+        "verdict": certificate.verdict.value,
+        "state": found.condition.standing.value,
+        "reason": found.condition.reason,
+        "expires_at": certificate.expires_at.isoformat(),
+    }
 
 
 def matrix(certificate: Certificate) -> RenderableType:

@@ -15,12 +15,14 @@ _COMMANDS = {
     "slots": "cli.commands.slots:slots",
     "train": "cli.commands.train:train",
     "certify": "cli.commands.certify:certify",
+    "certificate": "cli.commands.certificate:certificate",
     "promote": "cli.commands.promote:promote",
     "rollback": "cli.commands.rollback:rollback",
     "status": "cli.commands.status:status",
     "lineage": "cli.commands.lineage:lineage",
     "audit": "cli.commands.audit:audit",
     "doctor": "cli.commands.doctor:doctor",
+    "key": "cli.commands.key:key",
     "db": "cli.commands.db:db",
     "demo": "cli.commands.demo:demo",
 }
@@ -38,7 +40,8 @@ Begin with:
 
 \b
 Exit codes: 0 done or COMPATIBLE, 1 INCOMPATIBLE, 2 wrong use or a failure, 3 INCONCLUSIVE,
-4 no live certificate or contract, 5 somebody else changed it, 130 interrupted.
+4 no live certificate or contract, 5 somebody else changed it, 6 a digest or signature is wrong,
+130 interrupted.
 """
 
 root = LazyGroup("samespace", _COMMANDS, help=_HELP)

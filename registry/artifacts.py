@@ -54,8 +54,13 @@ def read_artifact(directory: Path) -> Artifact:
                 hint="'samespace train' and compat.save_encoder write such a folder",
             )
     description = read_description(directory / DESCRIPTION)
-    fingerprint = fingerprint_artifact(weights_digest(directory / WEIGHTS), description)
-    return Artifact(directory, description, fingerprint, digest_artifact(directory))
+    return Artifact(directory, description, fingerprint(directory), digest_artifact(directory))
+
+
+def fingerprint(directory: Path) -> str:
+    """Return the fingerprint that an artifact's tensors and description give."""
+    description = read_description(directory / DESCRIPTION)
+    return fingerprint_artifact(weights_digest(directory / WEIGHTS), description)
 
 
 def read_description(path: Path) -> SpaceDescription:

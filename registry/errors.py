@@ -17,6 +17,7 @@ EXIT_USAGE = 2
 EXIT_INCONCLUSIVE = 3
 EXIT_NOT_CERTIFIED = 4
 EXIT_CONFLICT = 5
+EXIT_TAMPERED = 6
 EXIT_INTERRUPTED = 130
 
 
@@ -126,7 +127,16 @@ class SchemaVersionError(SamespaceError):
 
 
 class DigestMismatchError(SamespaceError):
-    """A file's bytes are not those that were recorded."""
+    """Bytes are not those that were recorded."""
+
+    exit_code = EXIT_TAMPERED
+
+
+class SignatureError(SamespaceError):
+    """A signature is missing where one is needed, does not fit, or is by nobody one trusts."""
+
+    exit_code = EXIT_TAMPERED
+    usual_hint = "'samespace doctor' names all that is wrong; restore it from a backup"
 
 
 class CorruptFileError(SamespaceError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 
 from registry import ModelVersion, Registry, SpaceDescription
 from registry.db.tables import metadata
+from registry.keys import KeyRing
 from tests.postgres import Server, running_server, why_not
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -26,6 +28,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("shared_data") is not None:
             item.add_marker(absent)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def key_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A key ring of the tests' own, for other processes too; nobody's real one is touched."""
+    folder = tmp_path_factory.mktemp("keyring") / "keys"
+    before = os.environ.get("SAMESPACE_KEYS")
+    os.environ["SAMESPACE_KEYS"] = str(folder)
+    KeyRing().create()
+    yield folder
+    os.environ.pop("SAMESPACE_KEYS")
+    if before is not None:
+        os.environ["SAMESPACE_KEYS"] = before
 
 
 class Clock:

@@ -21,6 +21,7 @@ from tests.cli.worlds import write_files
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "docs" / "reference" / "cli.md"
 NEEDS_NO_EXAMPLE = {
+    "samespace certificate list",
     "samespace db upgrade",
     "samespace demo",
     "samespace doctor",
@@ -28,6 +29,8 @@ NEEDS_NO_EXAMPLE = {
     "samespace gallery prune",
     "samespace gallery seal",
     "samespace gallery show",
+    "samespace key create",
+    "samespace key list",
     "samespace lineage",
     "samespace model list",
     "samespace model show",

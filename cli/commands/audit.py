@@ -25,15 +25,24 @@ if TYPE_CHECKING:
 @session_options
 @pass_session
 def audit(session: Session, gallery: str | None, as_of: str | None) -> int:
-    """Show who did what when, and check that no event was changed afterwards."""
-    from registry.errors import DigestMismatchError
+    """Show who did what when, and check that no event was changed or slipped in.
+
+    Exit code 6 if one was, or if one that counts is not signed by a key that you trust. Keep the
+    last hashes (heads in --json) elsewhere: a database that was set back as a whole, to an older
+    state that was signed too, is told only by them.
+    """
+    from registry.errors import EXIT_TAMPERED, DigestMismatchError
 
     with session.open() as registry:
         events = registry.audit()
+        heads = {e.stream: e.hash for e in sorted(events, key=lambda e: e.sequence)}
         if gallery is not None:
             model = registry.galleries.get(gallery).model
             events = tuple(e for e in events if _concerns(e, gallery, model))
         breaks = registry.find_tampering()
+        seals = registry.integrity.seals(events)
+        is_verified = registry.integrity.is_verified
+        untrusted = registry.integrity.find_untrusted() if is_verified else ()
     if as_of is not None:
         moment = _moment(as_of)
         events = tuple(e for e in events if e.at <= moment)
@@ -46,22 +55,35 @@ def audit(session: Session, gallery: str | None, as_of: str | None) -> int:
             "actor": e.actor,
             "payload": dict(e.payload),
             "hash": e.hash,
+            "signature": seals[e.hash].value,
         }
         for e in events
     ]
     rows = [
-        (f"{e.at:%Y-%m-%d %H:%M:%S}", e.actor, e.kind, _summary(e), short(e.hash)) for e in events
+        (
+            f"{e.at:%Y-%m-%d %H:%M:%S}",
+            e.actor,
+            e.kind,
+            _summary(e),
+            short(e.hash),
+            seals[e.hash] if is_verified else "",
+        )
+        for e in events
     ]
     if breaks:
         raise DigestMismatchError(
             f"the audit trail was tampered with: {breaks[0]}",
             hint="compare the database with a backup",
         )
-    chain = "the chain of events is whole"
+    signatures = (
+        "; ".join(untrusted) or "every event that moves trust is signed by a key that you trust"
+    )
     return session.output.result(
-        {"events": data, "is_whole": True},
-        table("", ("at (UTC)", "by", "what", "", "hash"), rows),
-        chain,
+        {"events": data, "is_whole": True, "heads": heads, "untrusted": list(untrusted)},
+        table("", ("at (UTC)", "by", "what", "", "hash", ""), rows),
+        "the chain of events is whole",
+        signatures if is_verified else "signatures are not verified: you trust no key",
+        exit_code=EXIT_TAMPERED if untrusted else 0,
     )
 
 
@@ -91,7 +113,7 @@ def _summary(event: Event) -> str:
         for key, value in payload.items()
         if not isinstance(value, (dict, list))
         and value != ""
-        and key not in ("digest", "fingerprint")
+        and key not in ("digest", "fingerprint", "head")
     }
     if "certificate" in shown:
         shown["certificate"] = short(str(shown["certificate"]))

@@ -77,6 +77,8 @@ def certify(
     embedded by VERSION too (--reembedded or --gallery-data) the way back is certified as well,
     which a rollback without loss needs.
 
+    The certificate is signed with your key.
+
     Exit code: 0 COMPATIBLE, 1 INCOMPATIBLE, 3 INCONCLUSIVE.
 
     \b
@@ -96,6 +98,8 @@ def certify(
     if reembedded is not None and gallery_data is not None:
         raise click.UsageError("give either --reembedded FILE or --gallery-data FILE")
     with session.open() as registry:
+        if not dry_run:
+            registry.certificates.check_signer()
         new = registry.models.get(version)
         target = registry.galleries.get(gallery)
         reader = Reader(registry, factory, convert, session.as_json, target.id_type)

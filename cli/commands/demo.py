@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import chdir, nullcontext, redirect_stdout
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 
 import click
 
 from cli.options import DEFAULT_REGISTRY, Session, json_option, pass_session
 
+KEYS = ".samespace-keys"
 _MARKER = ".made-by-samespace-demo"
 
 
@@ -36,14 +38,32 @@ def demo(session: Session, directory: Path, again: bool) -> int:
     from cli.demo.shell import Shell
     from cli.demo.story import tell
 
-    for name in ("SAMESPACE_REGISTRY", "SAMESPACE_STORAGE"):
-        os.environ.pop(name, None)  # the demo has a registry of its own
     left = _make_room(directory, again=again)
     if left:
         session.output.note(f"left in {directory}: {', '.join(left)}")
-    with chdir(directory), redirect_stdout(sys.stderr) if session.as_json else nullcontext():
+    with (
+        _own_environment(directory),
+        chdir(directory),
+        redirect_stdout(sys.stderr) if session.as_json else nullcontext(),
+    ):
         told = tell(Shell())
     return session.output.result(told)
+
+
+@contextmanager
+def _own_environment(directory: Path) -> Iterator[None]:
+    """Give the demo a registry and a key ring of its own, and put the user's back afterwards."""
+    from registry.keys import FOLDER_VARIABLE
+
+    before = dict(os.environ)
+    for name in ("SAMESPACE_REGISTRY", "SAMESPACE_STORAGE"):
+        os.environ.pop(name, None)
+    os.environ[FOLDER_VARIABLE] = str(directory.absolute() / KEYS)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _make_room(directory: Path, *, again: bool) -> list[str]:
@@ -59,8 +79,9 @@ def _make_room(directory: Path, *, again: bool) -> list[str]:
         if not (again and is_ours):
             hint = "--again replaces it" if is_ours else "choose another --directory"
             raise AlreadyExistsError(f"{directory} is not empty", hint=hint)
-        if (directory / DEFAULT_REGISTRY).exists():
-            shutil.rmtree(directory / DEFAULT_REGISTRY)
+        for name in (DEFAULT_REGISTRY, KEYS):
+            if (directory / name).exists():
+                shutil.rmtree(directory / name)
         for name in (*CONFIGS, *TRAINING, *PARTS):
             (directory / name).unlink(missing_ok=True)
         others = sorted({path.name for path in directory.iterdir()} - {_MARKER})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
@@ -19,7 +20,7 @@ _OK = "ok"
 @session_options
 @pass_session
 def doctor(session: Session) -> int:
-    """Check everything and change nothing: schema, files, audit trail, models, installation.
+    """Check everything and change nothing: files, audit trail, signatures, models, installation.
 
     Every stored file, certificates' evidence too, is read and compared with its digest. Where torch
     is installed, every model of the built-in backbones embeds its canaries again.
@@ -30,9 +31,11 @@ def doctor(session: Session) -> int:
         checks = [
             ("installation", _installation()),
             ("audit trail", "; ".join(registry.find_tampering()) or _OK),
-            *_galleries(registry),
+            ("signatures", _signatures(registry)),
+            *_each_gallery(registry, "gallery", _files),
             *_models(registry),
-            *_certificates(registry),
+            *_each_gallery(registry, "certificates of", _certificates),
+            *_each_gallery(registry, "what serves", _served),
             ("left behind", _litter(registry)),
         ]
     failed = [name for name, found in checks if not found.startswith((_OK, "skipped", "note"))]
@@ -52,17 +55,52 @@ def _installation() -> str:
     return "; ".join(clashes) or _OK
 
 
-def _galleries(registry: Registry) -> list[tuple[str, str]]:
+def _signatures(registry: Registry) -> str:
+    from registry.errors import SamespaceError
+
+    try:
+        if not registry.integrity.is_verified:
+            return "note: not verified, for you trust no key: samespace key trust FILE"
+        untrusted = registry.integrity.find_untrusted()
+    except SamespaceError as error:
+        return str(error)
+    if untrusted:
+        return "; ".join(untrusted)
+    n_others = registry.integrity.count_unsigned()
+    others = f"; of the others {n_others} are not" if n_others else ""
+    return f"{_OK}: every event that moves trust is signed by a key that you trust{others}"
+
+
+def _each_gallery(
+    registry: Registry, name: str, check: Callable[[Registry, str], str]
+) -> list[tuple[str, str]]:
     from registry.errors import SamespaceError
 
     found = []
     for gallery in registry.galleries.list():
         try:
-            n_files = registry.galleries.verify_files(gallery.name)
-            found.append((f"gallery {gallery.name}", f"{_OK}: {n_files} files as recorded"))
+            found.append((f"{name} {gallery.name}", check(registry, gallery.name)))
         except SamespaceError as error:
-            found.append((f"gallery {gallery.name}", str(error)))
+            found.append((f"{name} {gallery.name}", str(error)))
     return found
+
+
+def _files(registry: Registry, gallery: str) -> str:
+    n_files = registry.galleries.verify_files(gallery)
+    replaced = registry.integrity.find_replaced(gallery)
+    return "; ".join(replaced) or f"{_OK}: {n_files} files as recorded"
+
+
+def _certificates(registry: Registry, gallery: str) -> str:
+    found = registry.certificates.verify_all(gallery)
+    n_unsigned = sum(one.key_id is None for one in found)
+    older = f"; {n_unsigned} not signed, older than signing" if n_unsigned else ""
+    return f"{_OK}: {len(found)} with their evidence as recorded{older}"
+
+
+def _served(registry: Registry, gallery: str) -> str:
+    event = registry.integrity.check_served(gallery)
+    return f"{_OK}: put in force by {event.name}, {registry.integrity.sealed(gallery)}"
 
 
 def _models(registry: Registry) -> list[tuple[str, str]]:
@@ -81,25 +119,11 @@ def _models(registry: Registry) -> list[tuple[str, str]]:
     return found
 
 
-def _certificates(registry: Registry) -> list[tuple[str, str]]:
-    from registry.errors import SamespaceError
-
-    found = []
-    for gallery in registry.galleries.list():
-        name = f"certificates of {gallery.name}"
-        try:
-            n_files = registry.certificates.verify_files(gallery.name)
-            found.append((name, f"{_OK}: {n_files} with their evidence as recorded"))
-        except SamespaceError as error:
-            found.append((name, str(error)))
-    return found
-
-
 def _canaries(registry: Registry, ref: str) -> str:
     from registry.errors import BackendUnavailableError
 
     version = registry.models.get(ref)
-    directory = registry.models.artifact_directory(version)
+    directory = registry.models.verify_artifact(version)
     if version.description.architecture.get("backbone") is None:
         return f"{_OK}: files as registered; canaries skipped, the backbone is your own"
     try:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.certificates import claim
 from cli.options import Session, pass_session, session_options
 from cli.output import short, table
 
 if TYPE_CHECKING:
-    from registry.service.certificates import CertificateState
     from registry.service.views import GalleryState
 
 
@@ -24,8 +24,9 @@ def status(session: Session, gallery: str | None) -> int:
         names = [gallery] if gallery else [g.name for g in registry.galleries.list()]
         states = [registry.galleries.state(name) for name in names]
         certificates = [c for name in names for c in registry.certificates.of_gallery(name)]
-    served = [_served(state) for state in states]
-    claims = [_claim(found) for found in certificates]
+        seals = [registry.integrity.sealed(name) for name in names]
+    served = [{**_served(state), "promotion": s} for state, s in zip(states, seals, strict=True)]
+    claims = [claim(found) for found in certificates]
     rows = [
         (
             d["gallery"],
@@ -33,12 +34,13 @@ def status(session: Session, gallery: str | None) -> int:
             ", ".join(d["write_versions"]),
             ", ".join(f"{n} of {v}" for v, n in d["items"].items()) or "nothing",
             ", ".join(d["excluded"]),
+            d["promotion"],
         )
         for d in served
     ]
-    held = ("gallery", "queried by", "written by", "holds", "hidden")
+    held = ("gallery", "queried by", "written by", "holds", "hidden", "promotion")
     columns = ("certificate", "gallery", "queries of", "on vectors of", "verdict", "state")
-    shown = [(short(str(c["digest"])), *list(c.values())[1:6]) for c in claims]
+    shown = [(short(c["digest"]), *list(c.values())[1:6]) for c in claims]
     return session.output.result(
         {"galleries": served, "certificates": claims},
         table("", held, rows) if rows else "there is no gallery yet",
@@ -57,17 +59,4 @@ def _served(state: GalleryState) -> dict[str, Any]:
             for v in gallery.versions()
         },
         "excluded": [f"{gallery.model}@{n}" for n in serving.excluded],
-    }
-
-
-def _claim(found: CertificateState) -> dict[str, str]:
-    certificate = found.certificate
-    return {
-        "digest": certificate.digest,
-        "gallery": certificate.gallery,
-        "query_version": str(certificate.query_version),
-        "gallery_version": str(certificate.gallery_version),
-        "verdict": certificate.verdict.value,
-        "state": found.staleness or "live",
-        "expires_at": certificate.expires_at.isoformat(),
     }

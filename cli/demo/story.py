@@ -69,6 +69,10 @@ def _prepare(shell: Shell) -> None:
 def _version_1(shell: Shell) -> None:
     shell.step("Version 1: train it, register it, embed and index the gallery")
     shell.run("init")
+    shell.say(
+        """The key signs certificates and promotions. Yours would lie in your own configuration
+        folder; the demo keeps one beside its registry, and leaves yours alone."""
+    )
     shell.run("train v1.toml")
     shell.run("gallery create shelf characters@1")
     shell.run("gallery add shelf --data gallery.npz")
@@ -98,6 +102,7 @@ def _certify(shell: Shell) -> None:
     )
     shell.run("promote shelf characters@3", expect=(4,))
     shell.run(f"certify shelf characters@2 {_PROBE}")
+    shell.run("certificate list shelf")
 
 
 def _promote(shell: Shell) -> None:
@@ -164,8 +169,9 @@ def _end(shell: Shell) -> None:
     )
     click.echo(
         f"\n{shell.seconds:.0f} s in all. Look further:\n"
-        f"  cd {Path.cwd().name}\n"
+        f"  cd {Path.cwd().name} && export SAMESPACE_KEYS=$PWD/.samespace-keys\n"
         "  samespace status                       what serves, and which certificates hold\n"
+        "  samespace certificate list shelf       their states; verify and export take a digest\n"
         "  samespace lineage characters           where the versions came from\n"
         "  samespace model show characters@2      all that is known of one\n"
         "  samespace gallery show shelf           segments, files and digests\n"

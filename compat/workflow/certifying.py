@@ -73,7 +73,10 @@ def certify(
         UndeclaredComparisonError: if nobody declared how a pair is compared.
         InvalidInputError: if the probe lacks vectors or labels, or the policy cannot be followed.
         SpaceMismatchError: if the probe's vectors are of another space than they say.
+        NotFoundError: if there is no signing key.
     """
+    if not dry_run:
+        registry.certificates.check_signer()
     rules = policy or Policy()
     check_policy(rules)
     bench = Bench(registry, gallery, probe, rules)

@@ -3,37 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, ScalarSelect, bindparam, func, insert, select
 
-from ..domain.canonical import Json, canonical_json
+from ..domain.canonical import canonical_json
 from ..domain.events import Event, EventKind
 from ..errors import CorruptFileError
 from .session import to_moment, to_text
 from .tables import events
 
 
-def append(
-    connection: Connection,
-    stream: str,
-    kind: EventKind,
-    payload: Mapping[str, Json],
-    *,
-    actor: str,
-    at: datetime,
-) -> Event:
+def insert_event(connection: Connection, event: Event) -> None:
     """Add the next event of a stream. The caller holds the stream's row lock."""
-    event = Event.following(
-        _last(connection, stream),
-        stream=stream,
-        kind=kind,
-        payload=payload,
-        actor=actor,
-        at=at.astimezone(UTC),  # what is hashed is what is stored
-    )
     connection.execute(
         insert(events).values(
             stream=event.stream,
@@ -44,12 +26,13 @@ def append(
             at=to_text(event.at),
             previous_hash=event.previous_hash,
             hash=event.hash,
+            signature=event.signature,
         )
     )
-    return event
 
 
-def _last(connection: Connection, stream: str) -> Event | None:
+def last(connection: Connection, stream: str) -> Event | None:
+    """Return a stream's last event, if there is one."""
     query = select(events).where(events.c.stream == stream)
     row = connection.execute(query.order_by(events.c.sequence.desc()).limit(1)).first()
     return _event(row) if row else None
@@ -93,6 +76,7 @@ def _event(row: Row[Any]) -> Event:
             at=to_moment(row.at),
             previous_hash=row.previous_hash,
             hash=row.hash,
+            signature=row.signature,
         )
     except (ValueError, TypeError) as error:
         raise CorruptFileError(

@@ -68,9 +68,14 @@ def _row(connection: Connection, name: str) -> Row[Any]:
     return row
 
 
+def get_gallery_id(connection: Connection, name: str) -> int:
+    """Return a gallery's key."""
+    return int(_row(connection, name).id)
+
+
 def lock_gallery(connection: Connection, name: str) -> int:
     """Hold a gallery's row until the transaction ends, and return its key."""
-    key = int(_row(connection, name).id)
+    key = get_gallery_id(connection, name)
     connection.execute(select(galleries.c.id).where(galleries.c.id == key).with_for_update())
     return key
 

@@ -166,6 +166,7 @@ certificates = Table(
     Column("issued_at", String(32), nullable=False),
     Column("expires_at", String(32), nullable=False),
     Column("body", Text, nullable=False),
+    Column("envelope", Text),  # none of a certificate that is older than signing
     CheckConstraint(
         "verdict IN ('COMPATIBLE', 'INCOMPATIBLE', 'INCONCLUSIVE')", name="known_verdict"
     ),
@@ -208,6 +209,7 @@ events = Table(
     Column("at", String(32), nullable=False),
     Column("previous_hash", String(64), nullable=False),
     Column("hash", String(64), nullable=False, unique=True),
+    Column("signature", Text),  # of the hash
     UniqueConstraint("stream", "sequence"),
     CheckConstraint("sequence >= 1", name="sequence_from_1"),
 )

@@ -23,8 +23,23 @@ class EventKind(StrEnum):
     SEGMENT_SEALED = "segment-sealed"
     SLOTS_ASSIGNED = "slots-assigned"
     CERTIFICATE_RECORDED = "certificate-recorded"
+    CERTIFICATE_REVOKED = "certificate-revoked"
     PROMOTED = "promoted"
     ROLLED_BACK = "rolled-back"
+    CHAIN_ADOPTED = "chain-adopted"
+
+
+# what a reader acts on without asking further: these count only if somebody trusted signed them
+_TRUST_KINDS = frozenset(
+    {
+        EventKind.GALLERY_CREATED,
+        EventKind.CERTIFICATE_RECORDED,
+        EventKind.CERTIFICATE_REVOKED,
+        EventKind.PROMOTED,
+        EventKind.ROLLED_BACK,
+        EventKind.CHAIN_ADOPTED,
+    }
+)
 
 
 def model_stream(model: str) -> str:
@@ -39,7 +54,10 @@ def gallery_stream(gallery: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One fact: who did what when. `hash` covers everything here and the hash before it."""
+    """One fact: who did what when. `hash` covers everything here and the hash before it.
+
+    The signature, if there is one, is of the hash, and is not covered by it.
+    """
 
     stream: str
     sequence: int
@@ -49,6 +67,22 @@ class Event:
     at: datetime
     previous_hash: str
     hash: str
+    signature: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Which event it is, in words."""
+        return f"{self.stream} event {self.sequence} ({self.kind})"
+
+    @property
+    def serves(self) -> bool:
+        """Whether it says what a gallery serves: of whatever kind, it is read as that."""
+        return "serving" in self.payload
+
+    @property
+    def moves_trust(self) -> bool:
+        """Whether it counts only if somebody trusted signed it."""
+        return self.kind in _TRUST_KINDS or self.serves
 
     @classmethod
     def following(

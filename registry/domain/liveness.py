@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import cast
 
 from .canonical import Json
-from .certificates import Certificate, Verdict
+from .certificates import Certificate
 from .contracts import Contract
 from .galleries import Gallery
 from .refs import VersionRef
@@ -20,9 +19,8 @@ def find_staleness(
     gallery_version: ModelVersion,
     contract: Contract | None,
     gallery: Gallery,
-    now: datetime,
 ) -> str | None:
-    """Return why a certificate cannot be relied on, in words, or None if it can.
+    """Return which input of a certificate changed since, in words, or None.
 
     Args:
         certificate: the certificate in question.
@@ -30,11 +28,8 @@ def find_staleness(
         gallery_version: likewise.
         contract: how the pair is compared now.
         gallery: the gallery as it is now.
-        now: the present, in UTC.
     """
     reasons = (
-        (certificate.verdict is not Verdict.COMPATIBLE, f"it says {certificate.verdict}"),
-        (now >= certificate.expires_at, f"it expired on {certificate.expires_at:%Y-%m-%d}"),
         (
             certificate.query_fingerprint != query_version.fingerprint,
             f"the fingerprint of {query_version.ref} changed",
@@ -44,6 +39,7 @@ def find_staleness(
             f"the fingerprint of {gallery_version.ref} changed",
         ),
         (certificate.contract != contract, "the comparison contract changed"),
+        (certificate.metric != gallery.metric.value, "the gallery's metric changed"),
         (
             _has_other_index(certificate, gallery),
             "an approximate index was built after it was measured",

@@ -1,40 +1,47 @@
-"""Use cases of certificates: recording them, and asking which still hold."""
+"""Use cases of certificates: recording, revoking, verifying, and asking which still hold."""
 
 from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from datetime import datetime
 
 from ..db import certificates, events, galleries, versions
-from ..db.session import Connection, read
+from ..db.certificates import StoredCertificate
+from ..db.session import Connection, read, write
 from ..domain.canonical import Json
 from ..domain.certificates import Certificate
 from ..domain.conclusions import check_conclusion
-from ..domain.contracts import Contract
 from ..domain.events import EventKind, model_stream
-from ..domain.galleries import Metric, StoredFile
-from ..domain.liveness import find_staleness
-from ..domain.refs import VersionRef
+from ..domain.galleries import StoredFile
+from ..domain.standing import find_history
 from ..errors import (
-    CorruptFileError,
+    ConflictError,
     DigestMismatchError,
     InvalidInputError,
-    SpaceMismatchError,
-    StorageError,
-    UndeclaredComparisonError,
+    SamespaceError,
+    SignatureError,
 )
 from ..galleries import storage
 from .context import Context, write_naming
-from .views import GalleryState, read_state
+from .recording import check_recordable
+from .standing import CertificateState, condition_of
+from .verification import check_stored, sign_certificate
+from .views import read_state
 
 
 @dataclass(frozen=True, slots=True)
-class CertificateState:
-    """A certificate and, if it no longer holds, why."""
+class Verified:
+    """A certificate of which signature, columns and evidence are as they were recorded.
+
+    Attributes:
+        certificate: the certificate.
+        key_id: the trusted key that signed it, or None if it is older than signing.
+        envelope: its signed envelope as text, or None.
+    """
 
     certificate: Certificate
-    staleness: str | None
+    key_id: str | None
+    envelope: str | None
 
 
 class Certificates:
@@ -43,8 +50,16 @@ class Certificates:
     def __init__(self, context: Context) -> None:
         self._context = context
 
+    def check_signer(self) -> None:
+        """Make sure that a certificate could be signed, before hours are spent on one.
+
+        Raises:
+            NotFoundError: if there is no signing key.
+        """
+        _ = self._context.trust.ring.signing
+
     def record(self, certificate: Certificate, evidence: bytes) -> str:
-        """Record a certificate with its evidence file and return its digest.
+        """Sign and record a certificate with its evidence file, and return its digest.
 
         Raises:
             InvalidInputError: if a version is not of the gallery's model line, or it claims more
@@ -53,43 +68,79 @@ class Certificates:
             UndeclaredComparisonError: if the pair has no contract, or another one.
             DigestMismatchError: if the evidence is not what the certificate rests on.
             AlreadyExistsError: if it is recorded already.
+            NotFoundError: if there is no signing key.
         """
         check_conclusion(certificate)
+        envelope = sign_certificate(self._context.trust, certificate)
         relative = f"certificates/{certificate.gallery}/{uuid.uuid4().hex}.parquet"
         file = storage.write_bytes(self._context.storage, relative, evidence)
         with write_naming(self._context, file) as connection:
-            self._insert(connection, certificate, file)
+            self._insert(connection, certificate, file, envelope)
         return certificate.digest
 
-    def _insert(self, connection: Connection, certificate: Certificate, file: StoredFile) -> None:
+    def _insert(
+        self, connection: Connection, certificate: Certificate, file: StoredFile, envelope: str
+    ) -> None:
         if file.digest != certificate.evidence_digest:
             raise DigestMismatchError("the evidence is not what the certificate rests on")
-        gallery = galleries.get_gallery(connection, certificate.gallery)
-        model = gallery.model
-        versions.model_id(connection, model, lock=True)
-        _check_line(model, certificate)
-        declared = _contract(connection, certificate.query_version, certificate.gallery_version)
-        if declared != certificate.contract:
-            raise UndeclaredComparisonError(
-                f"the certificate compares by '{certificate.contract}', "
-                f"but declared is '{declared}'"
-            )
-        _check_spaces(connection, gallery.metric, certificate)
-        certificates.insert_certificate(connection, certificate, file)
+        check_recordable(connection, certificate)
+        certificates.insert_certificate(connection, certificate, file, envelope)
+        facts: dict[str, Json] = {"verdict": certificate.verdict.value}
+        self._tell(connection, EventKind.CERTIFICATE_RECORDED, certificate, facts)
+
+    def revoke(self, digest: str, reason: str, *, dry_run: bool = False) -> Certificate:
+        """Revoke the certificate whose digest begins so. Nobody is promoted on it any more.
+
+        What was promoted on it goes on serving until it is rolled back.
+
+        Raises:
+            NotFoundError: if none or more than one does, or there is no signing key.
+            InvalidInputError: if there is no reason.
+            ConflictError: if it is revoked already.
+        """
+        if not reason.strip():
+            raise InvalidInputError("a revocation needs a reason", hint='--reason "why"')
+        self.check_signer()
+        with write(self._context.engine) as connection:
+            found = certificates.get_certificate(connection, digest).certificate
+            model = found.query_version.model
+            versions.model_id(connection, model, lock=True)
+            line = events.in_stream(connection, model_stream(model))
+            if find_history(line, found.digest).revoked is not None:
+                raise ConflictError(f"certificate {found.digest[:12]} is revoked already")
+            if not dry_run:
+                facts: dict[str, Json] = {"reason": reason.strip()}
+                self._tell(connection, EventKind.CERTIFICATE_REVOKED, found, facts)
+        return found
+
+    def _tell(
+        self,
+        connection: Connection,
+        kind: EventKind,
+        certificate: Certificate,
+        facts: dict[str, Json],
+    ) -> None:
         payload: dict[str, Json] = {
             "certificate": certificate.digest,
             "gallery": certificate.gallery,
             "query_version": certificate.query_version.number,
             "gallery_version": certificate.gallery_version.number,
-            "verdict": certificate.verdict.value,
+            **facts,
         }
-        stream = model_stream(model)
-        self._context.record(connection, stream, EventKind.CERTIFICATE_RECORDED, payload)
+        stream = model_stream(certificate.query_version.model)
+        self._context.record(connection, stream, kind, payload)
 
     def get(self, digest: str) -> Certificate:
         """Return the certificate whose digest begins so."""
         with read(self._context.engine) as connection:
-            return certificates.get_certificate(connection, digest)
+            return certificates.get_certificate(connection, digest).certificate
+
+    def state(self, digest: str) -> CertificateState:
+        """Return the certificate whose digest begins so, with what became of it."""
+        found = self.get(digest)
+        with read(self._context.engine) as connection:
+            state = read_state(connection, found.gallery)
+            return condition_of(connection, state, found, self._context.clock())
 
     def of_gallery(self, gallery: str) -> tuple[CertificateState, ...]:
         """Return a gallery's certificates, oldest first, each with its present state."""
@@ -97,106 +148,70 @@ class Certificates:
             state = read_state(connection, gallery)
             now = self._context.clock()
             return tuple(
-                CertificateState(found, staleness(connection, state, found, now))
+                condition_of(connection, state, found.certificate, now)
                 for found in certificates.of_gallery(connection, gallery)
             )
 
-    def verify_files(self, gallery: str) -> int:
-        """Compare each certificate and its evidence with their digests; return how many there are.
+    def verify(self, digest: str) -> Verified:
+        """Verify signature, columns, evidence and recording of one certificate.
 
         Raises:
-            DigestMismatchError: naming all of them that are not what was recorded, or are missing.
+            NotFoundError: if none or more than one begins so.
+            SignatureError: if the signature is wrong, or no key is trusted to verify it with.
+            DigestMismatchError: if it or its evidence was changed, or no event recorded it.
+            CorruptFileError: if the evidence is missing.
         """
+        self._context.trust.check_active()
         with read(self._context.engine) as connection:
-            paths = certificates.evidence_paths(connection, gallery)
-        damage = []
-        for digest, relative in paths.items():
-            try:
-                evidence_digest = self.get(digest).evidence_digest
-                storage.verify_digest(self._context.storage, relative, evidence_digest)
-            except (DigestMismatchError, CorruptFileError, StorageError) as error:
-                damage.append(str(error))
-        if damage:
+            return self._verify(connection, certificates.get_certificate(connection, digest))
+
+    def _verify(self, connection: Connection, stored: StoredCertificate) -> Verified:
+        key_id = check_stored(self._context, connection, stored)
+        found = stored.certificate
+        line = events.in_stream(connection, model_stream(found.query_version.model))
+        recorded = find_history(line, found.digest).recorded
+        if recorded is None:
             raise DigestMismatchError(
-                "; ".join(damage), hint="restore what is named from a backup, or certify again"
+                f"certificate {found.digest[:12]} was slipped into the database: "
+                "no event recorded it"
             )
-        return len(paths)
+        if key_id is None and recorded.signature is not None:
+            raise SignatureError(f"the envelope of certificate {found.digest[:12]} was removed")
+        return Verified(found, key_id, stored.envelope)
 
+    def verify_all(self, gallery: str) -> tuple[Verified, ...]:
+        """Verify each of a gallery's certificates that is kept, or that an event recorded.
 
-def staleness(
-    connection: Connection, state: GalleryState, certificate: Certificate, now: datetime
-) -> str | None:
-    """Return why a certificate does not hold now, or None if it does."""
-    pair = (
-        state.versions[certificate.query_version.number],
-        state.versions[certificate.gallery_version.number],
-    )
-    return find_staleness(
-        certificate,
-        query_version=pair[0],
-        gallery_version=pair[1],
-        contract=versions.get_contract(connection, *pair),
-        gallery=state.gallery,
-        now=now,
-    )
+        Without any trusted key everything save the signatures is verified.
 
-
-def find_live(
-    connection: Connection,
-    state: GalleryState,
-    query: VersionRef,
-    gallery_version: VersionRef,
-    now: datetime,
-) -> tuple[Certificate | None, str]:
-    """Return the newest certificate that lets one version search another's vectors.
-
-    What was recorded last speaks for the pair: an old COMPATIBLE one does not outlive a later
-    refusal. Only certificates that the chain of events names count, so one that was slipped into
-    the table proves nothing.
-
-    Returns:
-        The certificate, or None with the reason why there is none.
-    """
-    pair = {"query_version": query.number, "gallery_version": gallery_version.number}
-    recorded = [
-        event.payload
-        for event in events.in_stream(connection, model_stream(query.model))
-        if event.kind is EventKind.CERTIFICATE_RECORDED
-        and event.payload.items() >= {"gallery": state.gallery.name, **pair}.items()
-    ]
-    if not recorded:
-        return None, "it was never certified"
-    found = certificates.get_certificate(connection, str(recorded[-1]["certificate"]))
-    why = staleness(connection, state, found, now)
-    return (found, "") if why is None else (None, why)
-
-
-def _check_line(model: str, certificate: Certificate) -> None:
-    for ref in (certificate.query_version, certificate.gallery_version):
-        if ref.model != model:
-            raise InvalidInputError(
-                f"gallery {certificate.gallery!r} is embedded by {model!r}, "
-                f"so a certificate of {ref} says nothing of it"
+        Raises:
+            SignatureError: naming all that is wrong, if a signature is among it.
+            DigestMismatchError: naming all that is wrong, otherwise.
+        """
+        found: list[Verified] = []
+        wrong: list[SamespaceError] = []
+        with read(self._context.engine) as connection:
+            for digest in self._digests(connection, gallery):
+                try:
+                    stored = certificates.get_certificate(connection, digest)
+                    found.append(self._verify(connection, stored))
+                except SamespaceError as error:
+                    wrong.append(error)
+        if wrong:
+            is_signature = any(isinstance(error, SignatureError) for error in wrong)
+            raise (SignatureError if is_signature else DigestMismatchError)(
+                "; ".join(dict.fromkeys(str(error) for error in wrong)),
+                hint="restore what is named from a backup, or certify again",
             )
+        return tuple(found)
 
-
-def _check_spaces(connection: Connection, metric: Metric, certificate: Certificate) -> None:
-    if certificate.metric != metric.value:
-        raise SpaceMismatchError(
-            f"the certificate was measured by {certificate.metric}, "
-            f"but gallery {certificate.gallery!r} is searched by {metric}"
-        )
-    for ref, said in (
-        (certificate.query_version, certificate.query_fingerprint),
-        (certificate.gallery_version, certificate.gallery_fingerprint),
-    ):
-        found = versions.get_version(connection, ref).fingerprint
-        if said != found:
-            raise SpaceMismatchError(
-                f"the certificate speaks of {ref} as {said[:19]}…, but it is {found[:19]}…"
-            )
-
-
-def _contract(connection: Connection, query: VersionRef, gallery: VersionRef) -> Contract | None:
-    pair = (versions.get_version(connection, query), versions.get_version(connection, gallery))
-    return versions.get_contract(connection, *pair)
+    def _digests(self, connection: Connection, gallery: str) -> tuple[str, ...]:
+        model = galleries.get_gallery(connection, gallery).model
+        recorded = [
+            str(event.payload["certificate"])
+            for event in events.in_stream(connection, model_stream(model))
+            if event.kind is EventKind.CERTIFICATE_RECORDED
+            and event.payload.get("gallery") == gallery
+        ]
+        kept = certificates.digests_of_gallery(connection, gallery)
+        return tuple(dict.fromkeys((*kept, *recorded)))

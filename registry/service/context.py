@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from ..db import events, versions
@@ -18,6 +18,7 @@ from ..domain.refs import AliasRef, VersionRef, parse_ref
 from ..domain.versions import ModelVersion
 from ..errors import NotFoundError
 from ..galleries import storage
+from .trust import Trust
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Context:
         storage: folder under which all files lie; rows hold paths relative to it.
         clock: gives the present, in UTC.
         actor: who is asking, for the audit trail.
+        trust: signs events and verifies them.
     """
 
     engine: Engine
@@ -37,12 +39,27 @@ class Context:
     storage: Path
     clock: Callable[[], datetime]
     actor: str
+    trust: Trust
 
     def record(
         self, connection: Connection, stream: str, kind: EventKind, payload: dict[str, Json]
     ) -> Event:
-        """Append an event in the caller's transaction."""
-        return events.append(connection, stream, kind, payload, actor=self.actor, at=self.clock())
+        """Append an event in the caller's transaction, signed if there is a key.
+
+        Raises:
+            NotFoundError: if there is no key, and the event counts only if it is signed.
+        """
+        event = Event.following(
+            events.last(connection, stream),
+            stream=stream,
+            kind=kind,
+            payload=payload,
+            actor=self.actor,
+            at=self.clock().astimezone(UTC),  # what is hashed is what is stored
+        )
+        signed = replace(event, signature=self.trust.sign(event))
+        events.insert_event(connection, signed)
+        return signed
 
 
 @contextmanager
@@ -63,16 +80,18 @@ def write_naming(context: Context, file: StoredFile) -> Iterator[Connection]:
         raise
 
 
-def resolve(connection: Connection, ref: str | VersionRef | AliasRef) -> ModelVersion:
+def resolve(connection: Connection, ref: str | VersionRef | AliasRef, trust: Trust) -> ModelVersion:
     """Return the version behind a reference.
 
     Raises:
         InvalidRefError: if a text is no reference.
         NotFoundError: if there is no such version or alias.
+        SignatureError: if nobody trusted moved the alias where it is.
     """
     found = parse_ref(ref) if isinstance(ref, str) else ref
     if isinstance(found, AliasRef):
         line = events.in_stream(connection, model_stream(found.model))
+        trust.check_aliases(line)
         aliases = fold_aliases(line)
         if found.alias not in aliases:
             versions.model_id(connection, found.model)

@@ -13,6 +13,7 @@ from ..domain.events import EventKind, model_stream
 from ..domain.galleries import Gallery, IndexSpec, Metric, Segment
 from ..domain.promotions import SAME_SPACE, Serving
 from ..domain.refs import VersionRef, check_name
+from ..domain.versions import ModelVersion
 from ..errors import AlreadyExistsError, InvalidInputError, StorageError
 from ..galleries import catalog, storage
 from ..galleries.litter import find_unnamed, remove_unnamed
@@ -21,7 +22,8 @@ from ..vectors import Embeddings, check_ids
 from . import additions, sealing
 from .additions import Added
 from .context import Context, resolve
-from .views import GalleryState, Views, read_state
+from .pins import pin
+from .views import GalleryState, Views, check_served, read_state
 
 
 class Galleries:
@@ -48,11 +50,16 @@ class Galleries:
         """
         spec = index or IndexSpec()
         with write(self._context.engine) as connection:
-            gallery, number = self._plan(connection, name, version, metric, spec)
+            gallery, first = self._plan(connection, name, version, metric, spec)
             versions.model_id(connection, gallery.model, lock=True)
             galleries.insert_gallery(connection, gallery, self._context.actor)
+            number = first.ref.number
             serving = Serving(number, (number,), {number: SAME_SPACE})
-            payload: dict[str, Json] = {"gallery": name, "serving": serving.to_json()}
+            payload: dict[str, Json] = {
+                "gallery": name,
+                "serving": serving.to_json(),
+                "pinned": pin(connection, {number: first}, metric, serving),
+            }
             self._context.record(
                 connection, model_stream(gallery.model), EventKind.GALLERY_CREATED, payload
             )
@@ -77,14 +84,14 @@ class Galleries:
         version: str | VersionRef,
         metric: Metric,
         spec: IndexSpec,
-    ) -> tuple[Gallery, int]:
+    ) -> tuple[Gallery, ModelVersion]:
         check_name("gallery", name)
         if name in galleries.gallery_names(connection):
             raise AlreadyExistsError(f"there is a gallery {name!r} already")
-        first = resolve(connection, version)
+        first = resolve(connection, version, self._context.trust)
         catalog.check_spec(spec, dim=first.dim, metric=metric)
         gallery = Gallery(name, first.ref.model, metric, None, spec, self._context.clock(), ())
-        return gallery, first.ref.number
+        return gallery, first
 
     def get(self, name: str) -> Gallery:
         """Return a gallery with its segments as they are now."""
@@ -143,7 +150,9 @@ class Galleries:
 
     def check_add(self, name: str, items: Embeddings, *, trust_space: bool = False) -> GalleryState:
         """Make all of `add`'s checks, change nothing, and return what the gallery is now."""
-        state = self.state(name)
+        with read(self._context.engine) as connection:
+            state = read_state(connection, name)
+            check_served(self._context, connection, state)
         additions.check(state, items)
         if not trust_space:
             additions.check_space(self._views, state, items)

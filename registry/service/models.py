@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..artifacts import digest_artifact, read_artifact
+from ..artifacts import digest_artifact, fingerprint, read_artifact
 from ..db import events, versions
 from ..db.session import read, write
 from ..domain.canonical import Json
@@ -90,11 +90,11 @@ class Models:
             parents: earlier versions it is said to be comparable with.
         """
         check_name("model", model)
-        fingerprint = fingerprint_declared(identity, description)
-        existing = self._find(model, fingerprint)
+        declared = fingerprint_declared(identity, description)
+        existing = self._find(model, declared)
         if existing is not None:
             return Registration(existing, is_new=False)
-        candidate = Candidate(fingerprint, description, None, None, {"identity": dict(identity)})
+        candidate = Candidate(declared, description, None, None, {"identity": dict(identity)})
         return insert(self._context, model, candidate, parents, {})
 
     def check_parents(
@@ -115,7 +115,7 @@ class Models:
     def get(self, ref: str | VersionRef | AliasRef) -> ModelVersion:
         """Return the version behind ``products@3``, ``products:champion`` or a parsed reference."""
         with read(self._context.engine) as connection:
-            return resolve(connection, ref)
+            return resolve(connection, ref, self._context.trust)
 
     def list(self, model: str | None = None) -> tuple[ModelVersion, ...]:
         """Return the versions of one line, or of all."""
@@ -126,7 +126,9 @@ class Models:
         """Return the aliases of a line, folded from its events."""
         with read(self._context.engine) as connection:
             versions.model_id(connection, model)
-            folded = fold_aliases(events.in_stream(connection, model_stream(model)))
+            line = events.in_stream(connection, model_stream(model))
+        self._context.trust.check_aliases(line)
+        folded = fold_aliases(line)
         return {alias: VersionRef(model, number) for alias, number in folded.items()}
 
     def lineage(self, model: str) -> tuple[LineageEdge, ...]:
@@ -137,9 +139,9 @@ class Models:
     def contract(self, query: VersionRef, gallery: VersionRef) -> Contract | None:
         """Return how queries of one version are compared with vectors of another, if declared."""
         with read(self._context.engine) as connection:
-            return versions.get_contract(
-                connection, resolve(connection, query), resolve(connection, gallery)
-            )
+            trust = self._context.trust
+            pair = (resolve(connection, query, trust), resolve(connection, gallery, trust))
+            return versions.get_contract(connection, *pair)
 
     def declare_contract(self, query: VersionRef, gallery: VersionRef, contract: Contract) -> None:
         """Declare how an ordered pair is compared. It can be declared once.
@@ -194,6 +196,26 @@ class Models:
             raise DigestMismatchError(
                 f"the artifact of {version.ref} in {directory} is missing or was changed",
                 hint="restore it from a backup; nothing is loaded from it",
+            )
+        return directory
+
+    def verify_artifact(self, version: ModelVersion) -> Path:
+        """Return the folder of a version's artifact, if its tensors give the version's fingerprint.
+
+        `artifact_directory` compares bytes with a digest that lies in the database; this computes
+        the fingerprint again, on which certificates rest.
+
+        Raises:
+            NotFoundError: if the version was registered from vectors only.
+            DigestMismatchError: if the files are not those that were registered.
+            CorruptFileError: if one cannot be read.
+        """
+        directory = self.artifact_directory(version)
+        if fingerprint(directory) != version.fingerprint:
+            raise DigestMismatchError(
+                f"the artifact of {version.ref} in {directory} is of another model: "
+                "its tensors do not give the registered fingerprint",
+                hint="restore it and the database from a backup; nothing is loaded from it",
             )
         return directory
 

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ..db import events, galleries, versions
+from ..db import galleries, versions
 from ..db.session import Connection, read, write
 from ..domain.canonical import Json
+from ..domain.certificates import Certificate
 from ..domain.events import Event, EventKind, model_stream
 from ..domain.promotions import SAME_SPACE, Serving, fold_serving
 from ..domain.refs import VersionRef
 from ..errors import (
     AliasMovedError,
     ConflictError,
+    CorruptFileError,
+    DigestMismatchError,
     InvalidInputError,
     NotCertifiedError,
+    SignatureError,
     UndeclaredComparisonError,
 )
-from .certificates import find_live
 from .context import Context, resolve
 from .models import Models
+from .pins import pin
+from .standing import find_live
+from .trust import Trust
 from .views import GalleryState, read_state
 
 
@@ -82,19 +88,22 @@ class Promotions:
                 the message lists every missing pair.
             UndeclaredComparisonError: if nobody declared how a pair is compared.
             AliasMovedError: if the query version is not the expected one.
-            DigestMismatchError: if the version's artifact was changed.
+            DigestMismatchError: if the version's artifact, a certificate, its evidence or an event
+                was changed.
+            SignatureError: if a certificate or an event is signed by nobody trusted.
+            NotFoundError: if there is no signing key.
         """
         chosen = options or PromotionOptions()
         if chosen.waiver is not None and not chosen.waiver.strip():
             raise InvalidInputError("a waiver needs a reason", hint='--waive "why"')
         target = self._models.get(ref)
         if target.artifact_path is not None:
-            self._models.artifact_directory(target)
+            self._models.verify_artifact(target)
         with read(self._context.engine) as connection:
             seen = read_state(connection, gallery).query_version.ref
         with write(self._context.engine) as connection:
             state = self._locked_state(connection, gallery)
-            _check_expected(connection, state, chosen.expect or seen)
+            _check_expected(connection, state, chosen.expect or seen, self._context.trust)
             if target.ref.model != state.gallery.model:
                 raise InvalidInputError(
                     f"gallery {gallery!r} is embedded by {state.gallery.model!r}, "
@@ -106,7 +115,7 @@ class Promotions:
             change = Change(gallery, state.query_version.ref, target.ref, serving, {}, None)
             if chosen.dry_run:
                 return change
-            return self._record(connection, EventKind.PROMOTED, change, chosen.reason)
+            return self._record(connection, EventKind.PROMOTED, state, change, chosen.reason)
 
     def rollback(
         self, gallery: str, *, accept_loss: bool = False, reason: str = "", dry_run: bool = False
@@ -120,8 +129,7 @@ class Promotions:
         """
         with write(self._context.engine) as connection:
             state = self._locked_state(connection, gallery)
-            line = events.in_stream(connection, model_stream(state.gallery.model))
-            stack = fold_serving(line, gallery)
+            stack = fold_serving(state.line, gallery)
             if len(stack) < 2:
                 raise ConflictError(
                     f"gallery {gallery!r} has no promotion to roll back",
@@ -132,20 +140,23 @@ class Promotions:
                 raise _loss_error(change)
             if dry_run:
                 return change
-            return self._record(connection, EventKind.ROLLED_BACK, change, reason)
+            return self._record(connection, EventKind.ROLLED_BACK, state, change, reason)
 
     def history(self, gallery: str) -> tuple[Serving, ...]:
         """Return the states that a rollback can walk back through, the current one last."""
         with read(self._context.engine) as connection:
             state = read_state(connection, gallery)
-            line = events.in_stream(connection, model_stream(state.gallery.model))
-        return fold_serving(line, gallery)
+        return fold_serving(state.line, gallery)
 
     def _locked_state(self, connection: Connection, gallery: str) -> GalleryState:
         state = read_state(connection, gallery)
         versions.model_id(connection, state.gallery.model, lock=True)
         galleries.lock_gallery(connection, gallery)  # nobody adds while the basis is worked out
-        return read_state(connection, gallery)
+        locked = read_state(connection, gallery)
+        self._context.trust.check_active()
+        _ = self._context.trust.ring.signing
+        self._context.trust.check_line(locked.line)
+        return locked
 
     def _promoted(
         self,
@@ -185,7 +196,7 @@ class Promotions:
                 f"in {state.gallery.name!r}",
                 hint=f"samespace model declare {query} {held} --dims N, then certify",
             )
-        found, problem = find_live(connection, state, query, held, self._context.clock())
+        found, problem = find_live(self._context, connection, state, query, held)
         return (found.digest if found else None), problem
 
     def _rolled_back(self, connection: Connection, state: GalleryState, earlier: Serving) -> Change:
@@ -195,7 +206,7 @@ class Promotions:
         for held in state.gallery.versions():
             if held == target:
                 continue
-            found, _ = find_live(connection, state, target, held, self._context.clock())
+            found = self._proof(connection, state, target, held)
             why = found.digest if found else earlier.basis.get(held.number)
             if why is None:
                 lost[held] = sum(s.n_items for s in state.gallery.segments if s.version == held)
@@ -207,8 +218,22 @@ class Promotions:
         serving = Serving(target.number, writers, basis, excluded)
         return Change(state.gallery.name, state.query_version.ref, target, serving, lost, None)
 
+    def _proof(
+        self, connection: Connection, state: GalleryState, query: VersionRef, held: VersionRef
+    ) -> Certificate | None:
+        """Return the live certificate of a pair; damage is none, for it must not bar a way back."""
+        try:
+            return find_live(self._context, connection, state, query, held)[0]
+        except (CorruptFileError, DigestMismatchError, SignatureError):
+            return None
+
     def _record(
-        self, connection: Connection, kind: EventKind, change: Change, reason: str
+        self,
+        connection: Connection,
+        kind: EventKind,
+        state: GalleryState,
+        change: Change,
+        reason: str,
     ) -> Change:
         payload: dict[str, Json] = {
             "gallery": change.gallery,
@@ -217,18 +242,19 @@ class Promotions:
             "serving": change.serving.to_json(),
             "lost": {str(ref.number): n for ref, n in change.lost.items()},
             "reason": reason,
+            "pinned": pin(connection, state.versions, state.gallery.metric, change.serving),
         }
-        stream = model_stream(change.after.model)
+        stream = model_stream(state.gallery.model)
         event = self._context.record(connection, stream, kind, payload)
         return replace(change, event=event)
 
 
 def _check_expected(
-    connection: Connection, state: GalleryState, expect: str | VersionRef | None
+    connection: Connection, state: GalleryState, expect: str | VersionRef | None, trust: Trust
 ) -> None:
     if expect is None:
         return
-    expected, found = resolve(connection, expect).ref, state.query_version.ref
+    expected, found = resolve(connection, expect, trust).ref, state.query_version.ref
     if expected != found:
         raise AliasMovedError(
             f"gallery {state.gallery.name!r} is queried by {found}, not by {expected} as expected",

@@ -12,24 +12,27 @@ from types import TracebackType
 from typing import Self
 
 from ..db import events, schema, versions
-from ..db.session import Connection, Watch, make_engine, name_of, read
+from ..db.session import Watch, make_engine, name_of, read
 from ..domain.canonical import Json
 from ..domain.contracts import Contract
-from ..domain.events import Event, find_break
+from ..domain.events import Event
 from ..domain.refs import VersionRef
-from ..errors import CorruptFileError, StorageError
+from ..errors import StorageError
 from ..galleries.search import search_segments
+from ..keys import KeyRing, check_apart
 from ..vectors import Embeddings, Hits
 from .additions import Added
 from .certificates import Certificates
 from .context import Context, resolve
 from .galleries import Galleries
+from .integrity import Integrity
 from .location import FOLDERS, check_new, disposed_on_error, existing_engine, locate
 from .models import Models
 from .promotions import Change, PromotionOptions, Promotions
 from .registration import Parent, Registration
 from .serving import check_query
 from .slots import Slots
+from .trust import Trust
 from .views import Views
 
 
@@ -65,6 +68,7 @@ class Registry:
         self.models = Models(context)
         self.galleries = Galleries(context, views)
         self.certificates = Certificates(context)
+        self.integrity = Integrity(context)
         self.promotions = Promotions(context, self.models)
         self.slots = Slots(context)
 
@@ -76,6 +80,7 @@ class Registry:
         storage: Path | None = None,
         actor: str | None = None,
         clock: Callable[[], datetime] = _now,
+        keys: Path | None = None,
     ) -> Registry:
         """Open the registry in a directory, or in the database of a URL.
 
@@ -84,16 +89,20 @@ class Registry:
             storage: folder of the files; needed with PostgreSQL, else beside the database.
             actor: who asks, for the audit trail; the user's login name by default.
             clock: gives the present.
+            keys: folder of the key ring; by default ``SAMESPACE_KEYS``, or ``samespace/keys`` in
+                the user's configuration. Without keys it can be read, and nothing is verified.
 
         Raises:
+            InvalidInputError: if the keys lie within the registry.
             NotARegistryError: if there is none.
             SchemaVersionError: if it is older or newer than this code.
         """
         url, folder = locate(where, storage)
+        ring = _key_ring(keys, folder)
         engine = existing_engine(url)
         with disposed_on_error(engine):
             schema.check(engine)
-        return cls(Context(engine, Watch(engine), folder, clock, actor or _login()))
+        return cls(Context(engine, Watch(engine), folder, clock, actor or _login(), Trust(ring)))
 
     @classmethod
     def create(
@@ -103,15 +112,21 @@ class Registry:
         storage: Path | None = None,
         actor: str | None = None,
         clock: Callable[[], datetime] = _now,
+        keys: Path | None = None,
     ) -> Registry:
-        """Make a new registry and open it.
+        """Make a new registry and open it; arguments as `open`'s.
+
+        If there is no signing key yet, one is made and trusted.
 
         Raises:
+            InvalidInputError: if the keys lie within the registry.
             AlreadyExistsError: if there is one already.
             StorageError: if the folder cannot be written.
         """
         url, folder = locate(where, storage)
+        ring = _key_ring(keys, folder)
         check_new(url, folder)
+        ring.create()
         try:
             for name in FOLDERS:
                 (folder / name).mkdir(parents=True, exist_ok=True)
@@ -120,7 +135,7 @@ class Registry:
         engine = make_engine(url)
         with disposed_on_error(engine):
             schema.upgrade(engine)
-        return cls(Context(engine, Watch(engine), folder, clock, actor or _login()))
+        return cls(Context(engine, Watch(engine), folder, clock, actor or _login(), Trust(ring)))
 
     @staticmethod
     def check_create(where: str | Path, *, storage: Path | None = None) -> tuple[str, Path]:
@@ -217,7 +232,8 @@ class Registry:
     def comparable(self, query: str | VersionRef, gallery: str | VersionRef) -> Comparability:
         """Return how queries of one version may be compared with vectors of another."""
         with read(self._context.engine) as connection:
-            pair = (resolve(connection, query), resolve(connection, gallery))
+            trust = self._context.trust
+            pair = (resolve(connection, query, trust), resolve(connection, gallery, trust))
             contract = (
                 versions.get_contract(connection, *pair)
                 if pair[0].ref.model == pair[1].ref.model
@@ -242,11 +258,8 @@ class Registry:
         return tuple(sorted(found, key=lambda e: (e.at, e.stream, e.sequence)))
 
     def find_tampering(self) -> tuple[str, ...]:
-        """Return, in words, where an event chain is broken; empty if all are whole."""
-        with read(self._context.engine) as connection:
-            names = events.streams(connection)
-            breaks = [_find_break(connection, name) for name in names]
-        return tuple(found for found in breaks if found)
+        """Return where an event chain is broken; see `Integrity.find_breaks`."""
+        return self.integrity.find_breaks()
 
 
 def upgrade_database(where: str | Path, *, dry_run: bool = False) -> tuple[str, str]:
@@ -268,11 +281,10 @@ def upgrade_database(where: str | Path, *, dry_run: bool = False) -> tuple[str, 
         engine.dispose()
 
 
-def _find_break(connection: Connection, stream: str) -> str | None:
-    try:
-        return find_break(events.in_stream(connection, stream))
-    except CorruptFileError as error:
-        return str(error)
+def _key_ring(keys: Path | None, storage: Path) -> KeyRing:
+    ring = KeyRing(keys)
+    check_apart(ring.folder, storage)
+    return ring
 
 
 def _login() -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Lock
 
 from ..db import events, galleries, versions
 from ..db.session import Connection, read
-from ..domain.events import gallery_stream, model_stream
+from ..domain.events import Event, gallery_stream, model_stream
 from ..domain.galleries import Gallery, Segment
 from ..domain.promotions import Serving, fold_serving
 from ..domain.versions import ModelVersion
@@ -16,6 +16,7 @@ from ..errors import NotCertifiedError
 from ..galleries.search import SearchTarget
 from ..galleries.segments import SegmentReader
 from .context import Context
+from .pins import check_pins, find_unpinned
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +28,20 @@ class GalleryState:
         serving: the pointers in force.
         versions: every version of the model line, by number.
         heads: the last event of each stream that this was read from.
+        line: the events of the model line.
     """
 
     gallery: Gallery
     serving: Serving
     versions: dict[int, ModelVersion]
     heads: tuple[int, int]
+    line: tuple[Event, ...] = field(default=(), compare=False, repr=False)
+
+    @property
+    def served_by(self) -> Event:
+        """The event that put what is served in force."""
+        name = self.gallery.name
+        return next(e for e in reversed(self.line) if e.serves and e.payload["gallery"] == name)
 
     @property
     def query_version(self) -> ModelVersion:
@@ -58,7 +67,21 @@ def read_state(connection: Connection, name: str) -> GalleryState:
         serving=fold_serving(line, name)[-1],
         versions={version.ref.number: version for version in members},
         heads=events.heads(connection, *_streams(gallery)),
+        line=line,
     )
+
+
+def check_served(context: Context, connection: Connection, state: GalleryState) -> None:
+    """Refuse a state that nobody trusted signed, or whose rows were changed since.
+
+    Raises:
+        SignatureError: if the event that put it in force is by nobody trusted.
+        DigestMismatchError: if that event, or a row that it pins, was changed.
+    """
+    gallery = state.gallery
+    context.trust.check_serving(state.line, gallery.name)
+    unpinned = find_unpinned(connection, state.served_by, gallery.metric, state.versions)
+    check_pins(gallery.name, unpinned)
 
 
 def _streams(gallery: Gallery) -> tuple[str, str]:
@@ -131,6 +154,7 @@ class Views:
     def _open(self, name: str) -> GalleryView:
         with read(self._context.engine) as connection:
             state = read_state(connection, name)
+            check_served(self._context, connection, state)
             contracts = {
                 number: versions.get_contract(
                     connection, state.query_version, state.versions[number]

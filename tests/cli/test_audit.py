@@ -64,7 +64,7 @@ def test_a_changed_event_is_noticed(shop: Run, tmp_path: Path) -> None:
         connection.execute("UPDATE events SET actor = 'nobody' WHERE sequence = 2")
         connection.commit()
     found = shop("audit")
-    assert found.code == 2
+    assert found.code == 6
     assert "tampered with" in found.error
     checked = shop("doctor", "--json").data
-    assert [c["check"] for c in checked["checks"] if not c["ok"]] == ["audit trail"]
+    assert "audit trail" in [c["check"] for c in checked["checks"] if not c["ok"]]

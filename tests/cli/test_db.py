@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.worlds import Run, snapshot
+
+ASSETS = Path(__file__).parents[1] / "migrations" / "assets"
 
 
 def test_nothing_to_upgrade(shop: Run, tmp_path: Path) -> None:
@@ -96,3 +99,29 @@ def test_other_databases_are_refused(cli: Run, url: str, words: str) -> None:
     found = cli("status", "--registry", url, *(("--storage", "s") if "pos" not in url else ()))
     assert found.code == 2
     assert words in found.error
+
+
+def test_what_is_older_than_signing_is_looked_at_and_adopted(cli: Run, tmp_path: Path) -> None:
+    home = tmp_path / ".samespace"
+    shutil.copytree(ASSETS / "0002", home)
+    shutil.copy(ASSETS / "0002.db", home / "samespace.db")
+    assert cli("db", "upgrade").code == 0
+    assert cli("audit").code == 6
+    assert cli("status", "shop", "--json").data["galleries"][0]["promotion"] == "not signed"
+    failed = {c["check"] for c in cli("doctor", "--json").data["checks"] if not c["ok"]}
+    assert failed == {"signatures", "what serves shop", "what serves names"}
+    before = snapshot(tmp_path)
+    would = cli("db", "adopt", "--dry-run")
+    assert "(promoted)" in would.out
+    assert "would adopt 7 events" in would.out
+    assert snapshot(tmp_path) == before
+    assert len(cli("db", "adopt", "--json").data["events"]) == 7
+    assert cli("db", "adopt").out == "every event that moves trust is signed\n"
+    assert cli("audit").code == 0
+    assert cli("status", "shop", "--json").data["galleries"][0]["promotion"] == "adopted"
+    checks = {c["check"]: c["found"] for c in cli("doctor", "--json").data["checks"]}
+    assert checks["certificates of shop"].endswith("; 2 not signed, older than signing")
+    assert "adopted" in checks["what serves shop"]
+    digest = cli("certificate", "list", "shop", "--json").data["certificates"][0]["digest"]
+    assert cli("certificate", "verify", digest).code == 4
+    assert cli("certificate", "export", digest, "it.json").code == 4

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from cli.demo.shell import Shell, StoryError
 from cli.main import run
+from registry.keys import KeyRing
 from tests.cli.worlds import Run, snapshot
 
 MARKER = ".made-by-samespace-demo"
@@ -61,6 +63,27 @@ def test_what_the_user_added_is_not_removed(
     assert (found.code, found.err) == (0, "left in demo: .DS_Store, notes.txt, own\n")
     assert {path.name for path in left.iterdir()} == {MARKER, ".DS_Store", "notes.txt", "own"}
     assert (left / "own" / "v1.toml").exists()
+
+
+def test_the_demo_signs_with_keys_of_its_own_and_replaces_them(
+    cli: Run, left: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.setenv("SAMESPACE_KEYS", str(tmp_path / "mine"))
+    found: list[str] = []
+
+    def tell(shell: Shell) -> dict[str, object]:
+        shell.run("init")
+        found.extend(KeyRing().trusted)
+        return {}
+
+    monkeypatch.setattr("cli.demo.story.tell", tell)
+    for _ in range(2):
+        assert cli(*DEMO[:-1], "--again").code == 0
+    assert len(set(found)) == 2
+    assert (left / ".samespace-keys" / "signing.pem").is_file()
+    assert os.environ["SAMESPACE_KEYS"] == str(tmp_path / "mine")
+    assert not (tmp_path / "mine").exists()
 
 
 def test_every_command_is_kept_with_its_code_and_time(cli: Run) -> None:

@@ -295,7 +295,7 @@ def test_a_damaged_part_is_noticed_before_anything_is_added(shop: Run, tmp_path:
     (tmp_path / "ids.txt").write_text("new\n")
     np.save(tmp_path / "v.npy", some(1))
     arguments = ("gallery", "add", "shop", "--vectors", "v.npy", "--ids", "ids.txt")
-    assert "is not the file that was recorded" in refused(shop, tmp_path, *arguments)
+    assert "is not the file that was recorded" in refused(shop, tmp_path, *arguments, code=6)
 
 
 def test_bare_first_vectors_of_a_version_need_a_name_if_two_models_could_have_made_them(

@@ -15,7 +15,17 @@ import pytest
 from cli.main import root, run
 from tests.cli.worlds import CERTIFY, Run
 
-HEAVY = ("torch", "faiss", "numpy", "sqlalchemy", "mlflow", "alembic", "pyarrow", "scipy")
+HEAVY = (
+    "torch",
+    "faiss",
+    "numpy",
+    "sqlalchemy",
+    "mlflow",
+    "alembic",
+    "pyarrow",
+    "scipy",
+    "cryptography",
+)
 ROOT = Path(__file__).parents[2]
 ADD = ("gallery", "add", "shelf", "--vectors", "items.npy", "--ids", "item_ids.txt")
 FLOW = (
@@ -32,6 +42,7 @@ FLOW = (
     ("slots", "assign", "products", "shoe", "--n-slots", "4"),
     ("slots", "show", "products"),
     CERTIFY,
+    ("certificate", "list", "shop"),
     ("promote", "shop", "products@2"),
     ("rollback", "shop"),
     ("status",),
@@ -39,9 +50,15 @@ FLOW = (
     ("audit",),
     ("doctor",),
     ("db", "upgrade"),
+    ("db", "adopt"),
+    ("key", "create"),
+    ("key", "show"),
+    ("key", "list"),
 )
 # tested in files of their own: they need another beginning
-ELSEWHERE = {"init", "train", "demo", "model register", "model declare"}
+ELSEWHERE = {"init", "train", "demo", "model register", "model declare", "key trust"} | {
+    f"certificate {verb}" for verb in ("show", "verify", "export", "revoke")
+}
 
 
 def commands(

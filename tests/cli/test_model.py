@@ -100,7 +100,7 @@ def test_a_changed_artifact_is_not_promoted(empty: Run, tmp_path: Path) -> None:
     for path in (tmp_path / ".samespace" / "models").rglob("model.safetensors"):
         path.write_bytes(path.read_bytes() + b"\0")
     found = empty("promote", "shelf", "docs@2")
-    assert found.code == 2
+    assert found.code == 6
     assert "was changed" in found.error
 
 

@@ -16,6 +16,7 @@ def test_shows_pointers_and_what_is_held(shop: Run) -> None:
             "write_versions": ["products@1"],
             "items": {"products@1": N_ITEMS},
             "excluded": [],
+            "promotion": "signed",
         }
     ]
     assert found["certificates"] == []
@@ -28,11 +29,11 @@ def test_the_table_is_the_golden_one(shop: Run) -> None:
 
 def test_certificates_come_with_their_state(upgraded: Run) -> None:
     (claim,) = upgraded("status", "shop", "--json").data["certificates"]
-    assert (claim["verdict"], claim["state"]) == ("COMPATIBLE", "live")
+    assert (claim["verdict"], claim["state"]) == ("COMPATIBLE", "valid")
     assert (claim["query_version"], claim["gallery_version"]) == ("products@2", "products@1")
     shown = upgraded("status").out
     assert claim["digest"][:12] in shown
-    assert "live" in shown
+    assert "valid" in shown
 
 
 def test_an_unknown_gallery_comes_with_near_ones(shop: Run) -> None:

@@ -2,8 +2,10 @@
 
     python -m tests.migrations.create_golden
 
-It writes ``assets/<revision>.db`` and, beside it, the files that its rows name. A golden database
-is never made again for an old revision: that it was made by the code of its time is the point.
+It writes ``assets/<revision>.db`` and, beside it, the files that its rows name and the public key
+that signed it, ``assets/<revision>.pem``; the private one is gone when it is done. A golden
+database is never made again for an old revision: that it was made by the code of its time is the
+point.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import numpy as np
 from registry import Registry
 from registry.db import schema
 from registry.domain.slots import Side
+from registry.keys import KeyRing
 from tests.conftest import declared
 from tests.registry.service.builders import artifact, certify, compatible, embedded
 
@@ -36,15 +39,17 @@ class Clock:
         return self.now
 
 
-def build(folder: Path) -> None:
+def build(folder: Path, keys: Path) -> None:
     """Make a small registry in which everything happened once."""
-    with Registry.create(folder, actor="golden", clock=Clock()) as registry:
+    with Registry.create(folder, actor="golden", clock=Clock(), keys=keys) as registry:
         first = declared(registry, "products", "one")
         second = compatible(registry, "two", first, dim=12)
         registry.galleries.create("shop", first.ref)
         registry.add("shop", embedded(first, range(12)))
         registry.galleries.seal("shop")
         registry.add("shop", embedded(first, range(12, 20)))
+        early = certify(registry, "shop", second.ref, first.ref, expires_at=FAR)
+        registry.certificates.revoke(early, "to have one")
         certify(registry, "shop", second.ref, first.ref, expires_at=FAR)
         registry.promote("shop", second.ref)
         registry.add("shop", embedded(second, [100, 101]))
@@ -65,8 +70,8 @@ def main() -> None:
     revision = schema.head_revision()
     database, files = ASSETS / f"{revision}.db", ASSETS / revision
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "golden"
-        build(folder)
+        folder, keys = Path(scratch) / "golden", Path(scratch) / "keys"
+        build(folder, keys)
         connection = sqlite3.connect(folder / "samespace.db")
         connection.execute("PRAGMA journal_mode=DELETE")
         connection.execute("PRAGMA page_size=1024")
@@ -75,6 +80,7 @@ def main() -> None:
         ASSETS.mkdir(exist_ok=True)
         shutil.rmtree(files, ignore_errors=True)
         shutil.copy(folder / "samespace.db", database)
+        database.with_suffix(".pem").write_bytes(KeyRing(keys).signing.public.to_pem())
         for name in ("models", "galleries", "certificates"):
             shutil.copytree(folder / name, files / name)
 

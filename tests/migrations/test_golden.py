@@ -10,7 +10,11 @@ from alembic.script import ScriptDirectory
 from registry import Contract, ContractKind, PromotionOptions, Registry
 from registry.db import schema
 from registry.domain.events import EventKind
+from registry.domain.standing import Standing
+from registry.errors import NotCertifiedError, SignatureError
+from registry.keys import KeyRing
 from registry.service import upgrade_database
+from registry.signing import PublicKey
 from tests.migrations.create_golden import FAR
 from tests.registry.service.builders import asked, certify, compatible, embedded, found_ids
 
@@ -43,13 +47,29 @@ def golden(revision: str, tmp_path: Path) -> Path:
     return folder
 
 
-def test_it_is_read_as_it_was_written(golden: Path, revision: str) -> None:
-    with Registry.open(golden) as registry:
+@pytest.fixture
+def adopted(golden: Path, revision: str) -> Path:
+    """The golden registry, once its user trusts its key or, if it is older, vouched for it."""
+    signed_by = ASSETS / f"{revision}.pem"
+    if signed_by.is_file():
+        KeyRing().trust(PublicKey.from_pem(signed_by.read_bytes(), "golden"), f"golden-{revision}")
+    else:
+        with Registry.open(golden, actor="later") as registry:
+            assert registry.integrity.adopt()
+    return golden
+
+
+def test_it_is_read_as_it_was_written(golden: Path, revision: str, tmp_path: Path) -> None:
+    with Registry.open(golden, keys=tmp_path / "no keys") as registry:
         assert registry.find_tampering() == ()
         assert registry.galleries.verify_files("shop") == 4
         assert registry.galleries.verify_files("names") == 1
         kinds = {event.kind for event in registry.audit()}
-        later = {EventKind.SLOTS_ASSIGNED} if revision == "0001" else set()
+        later = {EventKind.CHAIN_ADOPTED}
+        if revision < "0003":
+            later.add(EventKind.CERTIFICATE_REVOKED)
+        if revision < "0002":
+            later.add(EventKind.SLOTS_ASSIGNED)
         assert kinds == set(EventKind) - later
         assert [str(v.ref) for v in registry.models.list()] == [
             "products@1",
@@ -59,7 +79,9 @@ def test_it_is_read_as_it_was_written(golden: Path, revision: str) -> None:
         first, second = registry.models.list("products")
         assert registry.models.contract(second.ref, first.ref) == Contract(ContractKind.PREFIX, 8)
         assert [s.query_version for s in registry.promotions.history("shop")] == [1, 2]
-        assert [c.staleness for c in registry.certificates.of_gallery("shop")] == [None, None]
+        standings = [c.condition.standing for c in registry.certificates.of_gallery("shop")]
+        revoked = [Standing.REVOKED] if revision >= "0003" else []
+        assert standings == [*revoked, Standing.VALID, Standing.VALID]
         for state in registry.certificates.of_gallery("shop"):
             assert registry.certificates.get(state.certificate.digest) == state.certificate
         tiny = registry.models.get("tiny:champion")
@@ -68,8 +90,38 @@ def test_it_is_read_as_it_was_written(golden: Path, revision: str) -> None:
         assert registry.galleries.litter(older_than_hours=-1) == ()
 
 
-def test_it_is_used(golden: Path) -> None:
-    with Registry.open(golden, actor="later") as registry:
+def test_what_nobody_trusted_signed_is_read_and_not_served(
+    golden: Path, revision: str, tmp_path: Path
+) -> None:
+    keys = tmp_path / "other keys"
+    KeyRing(keys).create()
+    with Registry.open(golden, keys=keys) as registry:
+        n_signed = 0 if revision < "0003" else 3
+        signed = "signed by the key" if n_signed else "is not signed"
+        second = registry.models.get("products@2")
+        with pytest.raises(SignatureError, match=f"what 'shop' serves is not signed.*{signed}"):
+            found_ids(registry, "shop", second)
+        assert registry.integrity.adopt()
+        assert registry.integrity.find_untrusted() == ()
+        found_ids(registry, "shop", second)
+    with Registry.open(golden, keys=tmp_path / "none") as registry:
+        found_ids(registry, "shop", second)
+        found = registry.certificates.verify_all("shop")
+        assert sum(one.key_id is not None for one in found) == n_signed
+        assert registry.integrity.find_replaced("shop") == ()
+
+
+def test_what_is_older_than_signing_promotes_nobody(adopted: Path, revision: str) -> None:
+    if revision >= "0003":
+        pytest.skip("its certificates are signed")
+    with Registry.open(adopted) as registry:
+        registry.rollback("shop", accept_loss=True)
+        with pytest.raises(NotCertifiedError, match="not signed, for it is older than signing"):
+            registry.promote("shop", "products@2")
+
+
+def test_it_is_used(adopted: Path) -> None:
+    with Registry.open(adopted, actor="later") as registry:
         first, second = registry.models.list("products")
         live = {*range(20), 100} - {3}
         assert found_ids(registry, "shop", second) == live

@@ -486,14 +486,19 @@ def _columns_of(name: str) -> list[str]:
     raise AssertionError(name)
 
 
-def test_no_column_may_be_empty_save_the_artifact(filled: Engine) -> None:
+def test_no_column_may_be_empty_save_artifacts_and_signatures(filled: Engine) -> None:
     optional = {
         f"{table.name}.{column.name}"
         for table in metadata.tables.values()
         for column in table.columns
         if column.nullable
     }
-    assert optional == {"model_versions.artifact_path", "model_versions.artifact_digest"}
+    assert optional == {
+        "model_versions.artifact_path",
+        "model_versions.artifact_digest",
+        "certificates.envelope",
+        "events.signature",
+    }
 
 
 def test_unique_constraints_are_what_makes_two_writers_safe() -> None:

@@ -47,10 +47,15 @@ class Site:
         return self.where.startswith("postgresql")
 
     def open(
-        self, *, actor: str = "tester", clock: Callable[[], datetime] | None = None
+        self,
+        *,
+        actor: str = "tester",
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        keys: Path | None = None,
     ) -> Registry:
-        given = {} if clock is None else {"clock": clock}
-        return Registry.open(self.where, storage=Path(self.storage), actor=actor, **given)
+        return Registry.open(
+            self.where, storage=Path(self.storage), actor=actor, clock=clock, keys=keys
+        )
 
 
 def vector_of(item: int | str, dim: int) -> Float32Array:

@@ -212,7 +212,7 @@ def test_a_certificate_that_was_slipped_into_the_table_promotes_nobody(
     certify(registry, shop, v2.ref, v1.ref, verdict=Verdict.INCOMPATIBLE)
     forged = make_certificate(registry, shop, v2.ref, v1.ref)
     with write(registry._context.engine) as connection:
-        insert_certificate(connection, forged, StoredFile("certificates/x", "0" * 64, 1))
+        insert_certificate(connection, forged, StoredFile("certificates/x", "0" * 64, 1), None)
     with pytest.raises(NotCertifiedError, match="INCOMPATIBLE"):
         registry.promote(shop, v2.ref)
 

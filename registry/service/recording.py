@@ -1,0 +1,60 @@
+"""What a certificate must agree with before it is recorded."""
+
+from __future__ import annotations
+
+from ..db import galleries, versions
+from ..db.session import Connection
+from ..domain.certificates import Certificate
+from ..domain.galleries import Metric
+from ..errors import InvalidInputError, SpaceMismatchError, UndeclaredComparisonError
+
+
+def check_recordable(connection: Connection, certificate: Certificate) -> None:
+    """Refuse a certificate of other versions, spaces or contracts than are registered.
+
+    It holds the model line until the transaction ends.
+
+    Raises:
+        InvalidInputError: if a version is not of the gallery's model line.
+        UndeclaredComparisonError: if the pair has no contract, or another one.
+        SpaceMismatchError: if a fingerprint or the metric is not the registered one.
+    """
+    gallery = galleries.get_gallery(connection, certificate.gallery)
+    versions.model_id(connection, gallery.model, lock=True)
+    _check_line(gallery.model, certificate)
+    pair = (
+        versions.get_version(connection, certificate.query_version),
+        versions.get_version(connection, certificate.gallery_version),
+    )
+    declared = versions.get_contract(connection, *pair)
+    if declared != certificate.contract:
+        raise UndeclaredComparisonError(
+            f"the certificate compares by '{certificate.contract}', but declared is '{declared}'"
+        )
+    _check_spaces(connection, gallery.metric, certificate)
+
+
+def _check_line(model: str, certificate: Certificate) -> None:
+    for ref in (certificate.query_version, certificate.gallery_version):
+        if ref.model != model:
+            raise InvalidInputError(
+                f"gallery {certificate.gallery!r} is embedded by {model!r}, "
+                f"so a certificate of {ref} says nothing of it"
+            )
+
+
+def _check_spaces(connection: Connection, metric: Metric, certificate: Certificate) -> None:
+    if certificate.metric != metric.value:
+        raise SpaceMismatchError(
+            f"the certificate was measured by {certificate.metric}, "
+            f"but gallery {certificate.gallery!r} is searched by {metric}"
+        )
+    for ref, said in (
+        (certificate.query_version, certificate.query_fingerprint),
+        (certificate.gallery_version, certificate.gallery_fingerprint),
+    ):
+        found = versions.get_version(connection, ref).fingerprint
+        if said != found:
+            raise SpaceMismatchError(
+                f"the certificate speaks of {ref} as {said[:19]}…, but it is {found[:19]}…"
+            )
