@@ -5,7 +5,6 @@ training. New queries search old vectors of characters that only the new models 
 of characters that no model was; every figure is compared within its seed, with class prototypes
 across (new -> old) and with the independent model within (new -> new).
 
-memory-contrast  a contrast with the memory of old vectors.
 two-level        the old model's class means, and its vector of the same view, as targets at once.
 turned start     the independent model, rotated into the old space (orthogonal Procrustes), then
                  trained on. Because that makes two trainings in all, as BT2 needs too, OCA is given
@@ -64,16 +63,6 @@ NEW = Size(
 OLD = replace(NEW, options={"width": 16}, training=replace(NEW.training, epochs=15))
 
 
-def _memory(new: float, contrast: float, image: float) -> dict[str, object]:
-    """Return options whose weights sum to 1, so that a learning rate means the same for all."""
-    total = new + contrast + image
-    return {
-        "new_weight": new / total,
-        "contrast_weight": contrast / total,
-        "image_weight": image / total,
-    }
-
-
 PLAIN = Method("independent", "independent", {"cosine": True, "scale": 16.0})
 PROTOTYPES = "class prototypes"
 _OCA: dict[str, object] = {
@@ -101,13 +90,10 @@ RECIPES = (
     Method("oca", "oca", _OCA),
     Method(PROTOTYPES, "oca", {**_OCA, "orthogonal": False}),
     Method("oca, twice as long", "oca", _OCA, share=2.0),
-    Method("memory-contrast", "memory-contrast", _memory(1, 1, 0.5)),
     Method("turned, untrained", "two-level", turned=True, share=0),
     Method("two-level", "two-level"),
     TURNED,
     replace(TURNED, name="- classes only", options={"image_weight": 0.0}),
-    replace(TURNED, name="- images only", options={"class_weight": 0.0}),
-    replace(TURNED, name="- half as long", share=0.5),
 )
 
 
