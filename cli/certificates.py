@@ -106,7 +106,7 @@ def matrix(certificate: Certificate) -> RenderableType:
         for group, values in by_group.items()
     ]
     columns = ("queries -> gallery", "group", "#hit@1", "#hit@5", "#mAP")
-    return table("compatibility matrix", columns, rows)
+    return table("compatibility matrix, means over queries", columns, rows)
 
 
 def _findings(certificate: Certificate) -> RenderableType:
@@ -135,7 +135,9 @@ def _findings(certificate: Certificate) -> RenderableType:
         "#queries / classes",
         "verdict",
     )
-    return table("paired differences per query, resampled by class", columns, rows)
+    unit = certificate.policy.get("unit", "class")
+    title = f"paired differences, each {certificate.counted} counting once, resampled by {unit}"
+    return table(title, columns, rows)
 
 
 def _controls(certificate: Certificate) -> RenderableType:

@@ -160,6 +160,15 @@ def _limits(bench: Bench, measured: Measured) -> tuple[str, ...]:
         "That rows of query vectors and of labels belong together was taken on trust.",
         f"Metrics are of exact search; 'served search' is hit@1 of {spec.backend} {spec.factory}.",
     ]
+    if bench.policy.average == "unit" and not measured.forward.scores.is_balanced:
+        found.append(
+            "Classes differ in how many queries they have: findings and bounds are means over "
+            "classes, each counting once, the matrix holds means over queries."
+        )
+    if bench.policy.largest_unit is not None:
+        found.append(
+            f"That no class has more than {bench.policy.largest_unit} queries is the policy's word."
+        )
     if bench.probe.queries.qrels is not None:
         found.append(
             "Relevance is by judgements (qrels): what was not judged counts as not relevant, and "

@@ -14,7 +14,7 @@ from compat.cells import (
     own_positions,
     relevance_of,
 )
-from compat.certification import PairedScores, find, lenient, try_control
+from compat.certification import PairedScores, fewest_units, find, lenient, try_control
 from compat.evaluation.ranking import RankingScores
 from compat.probes import Probe
 from registry.arrays import Float32Array, Int64Array, LabelArray
@@ -123,8 +123,7 @@ class _Bench:
         vectors = self.probe.vectors_of(self.pair.baseline_version).vectors
         itself = Contract(ContractKind.SAME_SPACE, vectors.shape[1])
         scores = self._paired(self._cell(vectors, old_items, itself))
-        n_units = min(len(np.unique(scores.clusters[rows])) for rows in scores.groups.values())
-        rules = lenient(self.policy, n_units)
+        rules = lenient(self.policy, fewest_units(scores, self.policy))
         return try_control("old model", scores, rules, expected=Verdict.COMPATIBLE)
 
     def _cell(

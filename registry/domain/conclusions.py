@@ -121,7 +121,7 @@ def _tried(certificate: Certificate) -> list[_Claim]:
 
 
 def _required(certificate: Certificate) -> list[_Claim]:
-    rules = Policy.from_json(certificate.policy).requirements
+    rules = Policy.recorded(certificate.policy).requirements
     claims = [(rule.metric, rule.criterion.value, rule.margin) for rule in rules]
     return sorted((group, *claim) for group in _groups(certificate) for claim in claims)
 

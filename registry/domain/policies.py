@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from ..errors import InvalidInputError
@@ -12,6 +12,7 @@ from .canonical import Json, digest_json
 from .certificates import Criterion
 
 _METRIC = re.compile(r"mAP|MRR|mAP@R|(hit|recall|nDCG)@[1-9][0-9]*")
+_BEFORE: Mapping[str, Json] = {"average": "ratio", "largest_unit": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,9 @@ class Policy:
         valid_days: how long a certificate lives.
         unit: what is resampled as a whole: ``class`` speaks of other classes (or identities) too,
             ``query`` only of other queries of the same ones.
+        average: what counts once in a mean: ``unit`` or ``query``. ``ratio`` is only read back:
+            queries, by a bound that does not hold for units of unequal size (ADR 10).
+        largest_unit: with ``query``, the most queries that any unit of the population has.
         growth: a certificate is stale once the gallery holds more than this many times the
             items that it was measured on; at 1.1 also once a tenth of them came or went.
         seed: of the resampling and of the planted controls.
@@ -81,6 +85,8 @@ class Policy:
     growth: float = 1.1
     seed: int = 0
     unit: str = "class"
+    average: str = "unit"
+    largest_unit: int | None = None
 
     def __post_init__(self) -> None:
         self._check_types()
@@ -88,6 +94,7 @@ class Policy:
             raise InvalidInputError("a policy needs at least one requirement")
         if self.unit not in ("class", "query"):
             raise InvalidInputError(f"unit must be 'class' or 'query' but got {self.unit!r}")
+        self._check_average()
         if not 0.5 <= self.confidence_level < 1:
             raise InvalidInputError(
                 f"confidence_level must be in [0.5, 1) but got {self.confidence_level}"
@@ -97,9 +104,26 @@ class Policy:
         if not (1 <= self.growth <= 1e6 and 0 <= self.control_margin < 1):
             raise InvalidInputError("growth must be in [1, 1e6] and control_margin in [0, 1)")
 
+    def _check_average(self) -> None:
+        if self.average not in ("unit", "query", "ratio"):
+            raise InvalidInputError(f"average must be 'unit' or 'query' but got {self.average!r}")
+        is_needed = self.average == "query" and self.unit != "query"
+        if is_needed and self.largest_unit is None:
+            raise InvalidInputError(
+                "average = 'query' needs largest_unit, the most queries that any class can have",
+                hint="give it, or let every class count once: average = 'unit'",
+            )
+        if self.largest_unit is not None and not (is_needed and self.largest_unit >= 1):
+            raise InvalidInputError(
+                f"largest_unit must be at least 1, and goes with average = 'query' and "
+                f"unit = 'class', but got {self.largest_unit}"
+            )
+
     def _check_types(self) -> None:
         numbers = ("confidence_level", "control_margin", "growth")
         whole = ("n_resamples", "valid_days", "seed")
+        if self.largest_unit is not None:
+            whole = (*whole, "largest_unit")
         for name in (*numbers, *whole):
             value = getattr(self, name)
             kinds = int if name in whole else (int, float)
@@ -107,8 +131,13 @@ class Policy:
                 raise InvalidInputError(f"policy: {name} must be a number but got {value!r}")
 
     def to_json(self) -> dict[str, Json]:
-        """Return the policy as JSON values."""
-        return {
+        """Return the policy as JSON values.
+
+        What came to policies later is left out where it says what held before, so that a policy
+        which was recorded before keeps its digest.
+        """
+        later: dict[str, Json] = {"average": self.average, "largest_unit": self.largest_unit}
+        value: dict[str, Json] = {
             "requirements": [r.to_json() for r in self.requirements],
             "confidence_level": self.confidence_level,
             "n_resamples": self.n_resamples,
@@ -118,15 +147,25 @@ class Policy:
             "seed": self.seed,
             "unit": self.unit,
         }
+        return value | {name: given for name, given in later.items() if given != _BEFORE[name]}
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Policy:
-        """Read what `to_json` wrote, or a parsed policy file; missing keys take their defaults.
+    def recorded(cls, value: Mapping[str, Any]) -> Policy:
+        """Read the policy of a certificate; missing keys mean what held when it was recorded.
 
         Raises:
             InvalidInputError: if a key is unknown or a value breaks a rule.
         """
-        _refuse_unknown("policy", value, cls().to_json())
+        return cls.from_json({**_BEFORE, **value})
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Policy:
+        """Read a parsed policy file; missing keys take their defaults.
+
+        Raises:
+            InvalidInputError: if a key is unknown or a value breaks a rule.
+        """
+        _refuse_unknown("policy", value, [key.name for key in fields(cls)])
         given = dict(value)
         if "requirements" in given:
             given["requirements"] = _requirements(given["requirements"])

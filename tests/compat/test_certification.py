@@ -9,6 +9,7 @@ import pytest
 from compat.certification import (
     PairedScores,
     check_policy,
+    fewest_units,
     find,
     lenient,
     resolution,
@@ -79,6 +80,63 @@ def test_findings_do_not_depend_on_the_order_of_the_groups() -> None:
     assert set(one) == set(other)
 
 
+# 29 classes of one query that lose nothing, and one of 271 that loses all
+UNEQUAL = np.minimum(np.arange(N), 29)
+LOSING = np.where(UNEQUAL == 29, 0.0, 1.0)
+LARGE = PairedScores(scores(1.0), scores(LOSING), UNEQUAL, {"all": np.arange(N)})
+
+
+def test_each_class_counts_once() -> None:
+    found = find(LARGE, replace(POLICY, n_resamples=4000))[1]
+    assert (found.n_queries, found.n_clusters) == (N, 30)
+    assert found.baseline == 1.0
+    assert found.candidate == pytest.approx(29 / 30)
+    one_in_30 = PairedScores(
+        scores(1.0), scores(np.arange(N) % 30 != 0), np.arange(N) % 30, LARGE.groups
+    )
+    same = find(one_in_30, replace(POLICY, n_resamples=4000))[1]
+    assert (found.low, found.high) == (same.low, same.high)  # nothing but the means of classes
+    assert found.low == pytest.approx(-0.1486, abs=0.01)  # Clopper and Pearson, 1 of 30
+
+
+def test_each_query_counts_once_if_the_policy_says_how_large_a_class_may_be() -> None:
+    found = find(LARGE, replace(POLICY, average="query", largest_unit=271))[1]
+    assert found.candidate == pytest.approx(29 / N)
+    assert found.low < found.difference < found.high
+    with pytest.raises(InvalidInputError, match=r"largest_unit is 270, but a class of .* has 271"):
+        find(LARGE, replace(POLICY, average="query", largest_unit=270))
+
+
+def test_unseen_large_classes_are_not_forgotten() -> None:
+    """What the bound before ADR 10 did: 30 small classes without a loss excluded a drop of 10 %."""
+    seen = PairedScores(scores(1.0), scores(1.0), np.arange(N) % 30, {"all": np.arange(N)})
+    low = {
+        "ratio": find(seen, replace(POLICY, average="ratio"))[1].low,
+        "query": find(seen, replace(POLICY, average="query", largest_unit=300))[1].low,
+    }
+    assert low["ratio"] > -0.15
+    assert low["query"] < -0.5
+
+
+def test_classes_of_one_size_give_the_numbers_that_they_gave_before() -> None:
+    values = np.random.default_rng(0).random(N)
+    same = PairedScores(scores(0.5), scores(values), np.arange(N) % 60, {"all": np.arange(N)})
+    now, before = (find(same, replace(POLICY, average=a))[0] for a in ("unit", "ratio"))
+    for name in ("baseline", "candidate", "low", "high"):
+        assert getattr(now, name) == pytest.approx(getattr(before, name), abs=1e-12)
+    assert same.is_balanced
+    assert not LARGE.is_balanced
+
+
+def test_the_old_model_passes_where_every_query_counts_once() -> None:
+    rules = replace(POLICY, n_resamples=2000, average="query", largest_unit=40)
+    clusters = np.repeat(np.arange(24), np.tile([1, 4, 5, 40], 6))
+    same = PairedScores(scores(0.5), scores(0.5), clusters, {"all": np.arange(N)})
+    easy = lenient(rules, fewest_units(same, rules))
+    assert fewest_units(same, rules) == 7.5
+    assert try_control("old model", same, easy, expected=Verdict.COMPATIBLE).is_passed
+
+
 @pytest.mark.parametrize("n_units", [3, 20, 300])
 @pytest.mark.parametrize("confidence_level", [0.9, 0.95, 0.99])
 def test_the_old_model_passes_whatever_the_number_of_units(
@@ -147,6 +205,7 @@ def test_a_control_is_the_whole_gate() -> None:
         ({"n_resamples": 150}, "n_resamples must be at least 200"),
         ({"n_resamples": 900, "confidence_level": 0.99}, "n_resamples must be at least 1000"),
         ({"seed": -1}, "seed must be at least 0"),
+        ({"average": "ratio"}, "does not hold for classes of unequal size"),
     ],
 )
 def test_policies_by_which_nothing_can_be_bounded(change: dict[str, Any], words: str) -> None:

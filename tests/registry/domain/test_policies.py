@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from registry.domain.certificates import Criterion
@@ -57,5 +59,47 @@ def test_metrics_that_nobody_measures(metric: str) -> None:
     assert refused.value.hint == "known: mAP, mAP@R, MRR, hit@k, recall@k, nDCG@k"
 
 
-def test_the_default_policy_keeps_the_digest_that_certificates_name() -> None:
-    assert Policy().digest == "0a3bbd368c76afd5b269e7e3d1fbd30912b040f8bc79609c5e8f1230a92dbc2a"
+BEFORE: dict[str, Any] = {
+    "requirements": [
+        {"metric": "mAP", "criterion": "superiority", "margin": 0.0},
+        {"metric": "hit@1", "criterion": "non-inferiority", "margin": 0.02},
+    ],
+    "confidence_level": 0.95,
+    "n_resamples": 20_000,
+    "control_margin": 0.02,
+    "valid_days": 90,
+    "growth": 1.1,
+    "seed": 0,
+    "unit": "class",
+}
+
+
+def test_a_policy_that_was_recorded_before_keeps_its_digest_and_its_bound() -> None:
+    digest = "0a3bbd368c76afd5b269e7e3d1fbd30912b040f8bc79609c5e8f1230a92dbc2a"
+    recorded = Policy.recorded(BEFORE)
+    assert recorded.digest == digest
+    assert recorded.to_json() == BEFORE
+    assert recorded.average == "ratio"
+    assert Policy.from_json(BEFORE) == Policy()
+    assert Policy().digest != digest
+
+
+def test_a_recorded_policy_is_read_back() -> None:
+    for policy in (Policy(), Policy(average="query", largest_unit=7), Policy.recorded(BEFORE)):
+        assert Policy.recorded(policy.to_json()) == policy
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"average": "class"}, "average must be 'unit' or 'query' but got 'class'"),
+        ({"average": "query"}, "average = 'query' needs largest_unit"),
+        ({"average": "query", "largest_unit": 0}, "largest_unit must be at least 1"),
+        ({"average": "query", "largest_unit": True}, "largest_unit must be a number"),
+        ({"largest_unit": 5}, "goes with average = 'query'"),
+        ({"average": "query", "unit": "query", "largest_unit": 5}, "goes with average = 'query'"),
+    ],
+)
+def test_what_counts_once_is_checked(given: dict[str, object], says: str) -> None:
+    with pytest.raises(InvalidInputError, match=says):
+        Policy.from_json(given)
