@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from registry.domain.certificates import Criterion, Verdict
 from registry.errors import EXIT_GATE_FAILED, EXIT_INCONCLUSIVE
@@ -110,6 +110,7 @@ def matrix(certificate: Certificate) -> RenderableType:
 
 
 def _findings(certificate: Certificate) -> RenderableType:
+    min_units = cast("int", certificate.policy.get("min_units", 1))
     rows = [
         (
             f.group,
@@ -120,7 +121,7 @@ def _findings(certificate: Certificate) -> RenderableType:
             f"{f.difference:+.4f}",
             f"{f.low:+.4f}, {f.high:+.4f}",
             f"{f.n_queries} / {f.n_clusters}",
-            f.verdict,
+            f"{f.verdict}: too few" if f.n_clusters < min_units else f.verdict,
         )
         for f in certificate.findings
     ]

@@ -18,13 +18,16 @@ import numpy as np
 
 from registry.arrays import Float64Array, Int64Array, LabelArray
 from registry.domain.certificates import Control, Criterion, Finding, Verdict
-from registry.domain.conclusions import combine, decide
+from registry.domain.conclusions import combine, decide_finding
 from registry.domain.policies import Policy, Requirement
 from registry.errors import InvalidInputError
 
+from .evaluation.flips import find_flips
 from .evaluation.ranking import RankingScores
 from .stats.bounds import DifferenceBounds, paired_difference_bounds
 from .stats.clusters import cluster_means
+
+KEPT = "kept@"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,18 @@ class PairedScores:
     candidate: RankingScores
     clusters: LabelArray
     groups: Mapping[str, Int64Array]
+
+    def metric(self, name: str) -> tuple[Float64Array, Float64Array]:
+        """Return a metric of each query, of the baseline and of the candidate.
+
+        ``kept@k`` is 1, less the chance that the query was right among the first k and no longer
+        is: the baseline keeps all of its own.
+        """
+        if not name.startswith(KEPT):
+            return self.baseline.metric(name), self.candidate.metric(name)
+        k = name.removeprefix(KEPT)
+        flips = find_flips(self.baseline.metric(f"hit@{k}"), self.candidate.metric(f"hit@{k}"))
+        return np.ones_like(flips.negative), 1 - flips.negative
 
     @property
     def is_balanced(self) -> bool:
@@ -89,16 +104,13 @@ def find(scores: PairedScores, policy: Policy) -> tuple[Finding, ...]:
 
 def _finding(scores: PairedScores, policy: Policy, requirement: Requirement, group: str) -> Finding:
     rows = scores.groups[group]
-    baseline = _metric(scores.baseline, requirement.metric)[rows]
-    candidate = _metric(scores.candidate, requirement.metric)[rows]
+    baseline, candidate = (values[rows] for values in scores.metric(requirement.metric))
     clusters = scores.clusters[rows]
     key = zlib.crc32(f"{requirement.metric}/{group}".encode())
     rng = np.random.default_rng([policy.seed, key])
-    bounds = _bound(baseline, candidate, clusters, policy, rng)
-    verdict = decide(
-        bounds.low, bounds.high, criterion=requirement.criterion, margin=requirement.margin
-    )
-    return Finding(
+    gain = 0.0 if requirement.metric.startswith(KEPT) else 1.0
+    bounds = _bound(baseline, candidate, clusters, policy, rng, largest_gain=gain)
+    finding = Finding(
         group=group,
         metric=requirement.metric,
         criterion=requirement.criterion,
@@ -109,8 +121,9 @@ def _finding(scores: PairedScores, policy: Policy, requirement: Requirement, gro
         high=bounds.high,
         n_queries=len(rows),
         n_clusters=bounds.n_clusters,
-        verdict=verdict,
+        verdict=Verdict.INCONCLUSIVE,
     )
+    return replace(finding, verdict=decide_finding(finding, policy.min_units))
 
 
 def _bound(
@@ -119,6 +132,8 @@ def _bound(
     clusters: LabelArray,
     policy: Policy,
     rng: np.random.Generator,
+    *,
+    largest_gain: float,
 ) -> DifferenceBounds:
     """Bound the mean difference over what the policy lets count once."""
     if policy.average == "unit":
@@ -135,6 +150,7 @@ def _bound(
         candidate,
         clusters,
         confidence_level=policy.confidence_level,
+        limits=(-1.0, largest_gain),
         largest_cluster=largest,
         n_resamples=policy.n_resamples,
         rng=rng,
@@ -150,19 +166,18 @@ def _mean(values: Float64Array, clusters: LabelArray, policy: Policy) -> float:
     return float(counted.mean())
 
 
-def _metric(scores: RankingScores, name: str) -> Float64Array:
-    return scores.metric(name)
-
-
 def try_control(name: str, scores: PairedScores, policy: Policy, *, expected: Verdict) -> Control:
-    """Run the gate on a planted candidate whose outcome is known beforehand."""
-    findings = find(scores, policy)
-    first = policy.requirements[0].metric
+    """Run the gate on a planted candidate whose outcome is known beforehand.
+
+    Groups of fewer units than the policy asks for are decided too: the gate is what is tried.
+    """
+    findings = find(scores, replace(policy, min_units=1))
+    _, first = scores.metric(policy.requirements[0].metric)
     return Control(
         name=name,
         expected=expected,
         found=combine([finding.verdict for finding in findings]),
-        value=float(scores.candidate.metric(first).mean()),
+        value=float(first.mean()),
     )
 
 

@@ -128,7 +128,7 @@ def _certificate(
         gallery_digest=measured.gallery_digest,
         probe_digest=bench.probe.digest,
         evidence_digest=evidence_digest,
-        limits=_limits(bench, measured),
+        limits=_limits(bench, measured) + _too_small(study, bench.policy.min_units),
         environment=_environment(),
         issued_at=now,
         expires_at=now + timedelta(days=bench.policy.valid_days),
@@ -180,6 +180,15 @@ def _limits(bench: Bench, measured: Measured) -> tuple[str, ...]:
             "no re-embedded items were given, or the old version is not the one in force."
         )
     return tuple(found)
+
+
+def _too_small(study: Study, min_units: int) -> tuple[str, ...]:
+    few = {f.group: f.n_clusters for f in study.findings if f.n_clusters < min_units}
+    return tuple(
+        f"Group {group!r} has {n_units} independent units, fewer than the {min_units} that the "
+        "policy asks for: it is INCONCLUSIVE, whatever its bounds."
+        for group, n_units in few.items()
+    )
 
 
 def _environment() -> dict[str, str]:

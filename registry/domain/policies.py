@@ -11,8 +11,8 @@ from ..errors import InvalidInputError
 from .canonical import Json, digest_json
 from .certificates import Criterion
 
-_METRIC = re.compile(r"mAP|MRR|mAP@R|(hit|recall|nDCG)@[1-9][0-9]*")
-_BEFORE: Mapping[str, Json] = {"average": "ratio", "largest_unit": None}
+_METRIC = re.compile(r"mAP|MRR|mAP@R|(hit|recall|nDCG|kept)@[1-9][0-9]*")
+_BEFORE: Mapping[str, Json] = {"average": "ratio", "largest_unit": None, "min_units": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,8 @@ class Requirement:
 
     Attributes:
         metric: a per-query metric: ``mAP`` (AP of each query), ``MRR`` (reciprocal rank),
-            ``mAP@R``, ``hit@k``, ``recall@k`` or ``nDCG@k``.
+            ``mAP@R``, ``hit@k``, ``recall@k``, ``nDCG@k``, or ``kept@k``: 0 where the old query had
+            a relevant item among its first k and the new one has none, else 1.
         criterion: better than the baseline, or not worse by more than the margin.
         margin: how much worse is still accepted, in units of the metric; 0 for superiority.
     """
@@ -34,7 +35,13 @@ class Requirement:
         if not _METRIC.fullmatch(self.metric):
             raise InvalidInputError(
                 f"no metric is named {self.metric!r}",
-                hint="known: mAP, mAP@R, MRR, hit@k, recall@k, nDCG@k",
+                hint="known: mAP, mAP@R, MRR, hit@k, recall@k, nDCG@k, kept@k",
+            )
+        is_loss_free = self.criterion is Criterion.SUPERIORITY or self.margin == 0
+        if self.metric.startswith("kept@") and is_loss_free:
+            raise InvalidInputError(
+                f"{self.metric} needs a margin: no sample shows that nothing at all is lost",
+                hint="set criterion = 'non-inferiority' and margin, the share that may be lost",
             )
         if self.criterion is Criterion.SUPERIORITY and self.margin != 0:
             raise InvalidInputError(
@@ -68,6 +75,7 @@ class Policy:
             ``query`` only of other queries of the same ones.
         average: what counts once in a mean: ``unit`` or ``query``. ``ratio`` is only read back:
             queries, by a bound that does not hold for units of unequal size (ADR 10).
+        min_units: a group with fewer independent units is INCONCLUSIVE, whatever its bounds.
         largest_unit: with ``query``, the most queries that any unit of the population has.
         growth: a certificate is stale once the gallery holds more than this many times the
             items that it was measured on; at 1.1 also once a tenth of them came or went.
@@ -87,6 +95,7 @@ class Policy:
     unit: str = "class"
     average: str = "unit"
     largest_unit: int | None = None
+    min_units: int = 10
 
     def __post_init__(self) -> None:
         self._check_types()
@@ -101,6 +110,8 @@ class Policy:
             )
         if not 1 <= self.valid_days <= 3650:
             raise InvalidInputError(f"valid_days must be in [1, 3650] but got {self.valid_days}")
+        if self.min_units < 1:
+            raise InvalidInputError(f"min_units must be at least 1 but got {self.min_units}")
         if not (1 <= self.growth <= 1e6 and 0 <= self.control_margin < 1):
             raise InvalidInputError("growth must be in [1, 1e6] and control_margin in [0, 1)")
 
@@ -121,7 +132,7 @@ class Policy:
 
     def _check_types(self) -> None:
         numbers = ("confidence_level", "control_margin", "growth")
-        whole = ("n_resamples", "valid_days", "seed")
+        whole: tuple[str, ...] = ("n_resamples", "valid_days", "seed", "min_units")
         if self.largest_unit is not None:
             whole = (*whole, "largest_unit")
         for name in (*numbers, *whole):
@@ -136,7 +147,11 @@ class Policy:
         What came to policies later is left out where it says what held before, so that a policy
         which was recorded before keeps its digest.
         """
-        later: dict[str, Json] = {"average": self.average, "largest_unit": self.largest_unit}
+        later: dict[str, Json] = {
+            "average": self.average,
+            "largest_unit": self.largest_unit,
+            "min_units": self.min_units,
+        }
         value: dict[str, Json] = {
             "requirements": [r.to_json() for r in self.requirements],
             "confidence_level": self.confidence_level,

@@ -80,6 +80,43 @@ def test_findings_do_not_depend_on_the_order_of_the_groups() -> None:
     assert set(one) == set(other)
 
 
+KEPT = replace(POLICY, requirements=(Requirement("kept@1", Criterion.NON_INFERIORITY, 0.05),))
+
+
+@pytest.mark.parametrize(
+    ("n_lost", "expected"),
+    [(2, Verdict.COMPATIBLE), (12, Verdict.INCONCLUSIVE), (60, Verdict.INCOMPATIBLE)],
+)
+def test_queries_that_were_right_are_kept(n_lost: int, expected: Verdict) -> None:
+    """Ten gains do not make up for a loss, as they do in hit@1."""
+    was_right = np.arange(N) < N // 2
+    is_right = (np.arange(N) >= n_lost) & (np.arange(N) < N // 2 + 10 * n_lost)
+    (found,) = find(paired(was_right, is_right), KEPT)
+    assert (found.baseline, found.candidate) == (1.0, pytest.approx(1 - n_lost / N))
+    assert found.high <= 0
+    assert found.verdict is expected
+
+
+def test_a_kept_share_is_bounded_by_clopper_and_pearson() -> None:
+    rules = replace(KEPT, n_resamples=100_000)
+    (found,) = find(paired(1.0, np.arange(N) >= 6), rules)
+    assert found.low == pytest.approx(-0.03909, abs=5e-4)  # scipy.stats.beta.ppf(0.95, 7, 294)
+
+
+def test_a_group_of_too_few_units_is_undecided_and_not_dropped() -> None:
+    rows = {"large": np.arange(20, N), "small": np.arange(9)}
+    for candidate in (1.0, 0.0):
+        small, large = (
+            [f for f in find(paired(0.5, candidate, rows), POLICY) if f.group == group]
+            for group in ("small", "large")
+        )
+        assert [f.verdict for f in small] == [Verdict.INCONCLUSIVE] * 2
+        assert [f.n_clusters for f in small] == [9, 9]
+        assert Verdict.INCONCLUSIVE not in [f.verdict for f in large]
+    enough = find(paired(0.5, 0.0, rows), replace(POLICY, min_units=9))
+    assert {f.verdict for f in enough} == {Verdict.INCOMPATIBLE}
+
+
 # 29 classes of one query that lose nothing, and one of 271 that loses all
 UNEQUAL = np.minimum(np.arange(N), 29)
 LOSING = np.where(UNEQUAL == 29, 0.0, 1.0)
