@@ -90,6 +90,7 @@ def certify(
           --query-ids ids.txt --qrels qrels/test.tsv
     """
     from cli.certificates import as_data, exit_code, shown
+    from cli.sample_sizes import PlanNotes
     from compat.probes import Probe
     from compat.workflow.certifying import certify as run
 
@@ -122,8 +123,10 @@ def certify(
             None if gallery_labels is None else item_labels(gallery_labels),
             again.embeddings if again is not None else None,
         )
-        made = run(registry, gallery, new.ref, probe, _policy(policy_file), dry_run=dry_run)
-    return session.output.result(as_data(made), *shown(made), exit_code=exit_code(made))
+        notes, policy = PlanNotes(session.output), _policy(policy_file)
+        made = run(registry, gallery, new.ref, probe, policy, dry_run=dry_run, on_plan=notes.say)
+    data = as_data(made, notes.plan)
+    return session.output.result(data, *shown(made), exit_code=exit_code(made))
 
 
 def _check_relevance(

@@ -69,6 +69,12 @@ def metric_ks(policy: Policy) -> tuple[int, ...]:
     return tuple(sorted({*COMMON_KS, *(int(k) for k in named if k.isdigit())}))
 
 
+def units_of(probe: Probe, policy: Policy) -> LabelArray:
+    """Return the independent unit of each query. Shape: (n_queries,)."""
+    asked = probe.queries
+    return asked.labels if policy.unit == "class" else np.arange(len(asked.ids))
+
+
 def study_pair(  # noqa: PLR0913 -- what is studied, on what, and by which rules
     pair: Pair,
     probe: Probe,
@@ -134,8 +140,7 @@ class _Bench:
         return measure_cell(queries, asked, items, contract=contract, metric=metric, ks=ks)
 
     def _paired(self, found: RankingScores) -> PairedScores:
-        asked = self.probe.queries
-        clusters = asked.labels if self.policy.unit == "class" else np.arange(len(asked.ids))
+        clusters = units_of(self.probe, self.policy)
         return PairedScores(self.baseline, found, clusters, self.probe.groups)
 
 
