@@ -2,7 +2,7 @@
 
 Samples are drawn at the boundary of the null hypothesis (the true mean difference is exactly minus
 the margin, or 0 for superiority), bounded by several methods, and put before the rule that decides:
-Gaffke's bound with an unseen cluster of mean size (the default), of the largest size there is, and
+Gaffke's bound with an unseen cluster of mean size (until ADR 10), of the largest size there is, and
 over the means of clusters (the two means agree unless size tells of the outcome); the BCa and the
 percentile bootstrap; the t-interval.
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from registry.domain.certificates import Criterion, Verdict
 from registry.errors import EXIT_GATE_FAILED, EXIT_INCONCLUSIVE
 
 from .output import table
+from .sample_sizes import missing_data, missing_lines, plan_data
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from compat.sample_size import UnitsNeeded
     from compat.workflow.certifying import Certification
     from registry.domain.canonical import Json
     from registry.domain.certificates import Certificate
@@ -33,16 +35,18 @@ def exit_code(made: Sequence[Certification]) -> int:
     return max(_CODES[verdict] for verdict in verdicts)
 
 
-def as_data(made: Sequence[Certification]) -> dict[str, Json]:
-    """Return certificates as JSON values."""
+def as_data(made: Sequence[Certification], plan: Sequence[UnitsNeeded] = ()) -> dict[str, Json]:
+    """Return certificates, and how many units they needed, as JSON values."""
     forward = [m.certificate.verdict for m in made if not m.is_rollback]
     return {
         "verdict": next((v for v in _WORST_FIRST if v in forward), Verdict.COMPATIBLE).value,
+        "required_units": plan_data(plan),
         "certificates": [
             {
                 "digest": m.certificate.digest if m.is_recorded else None,
                 "is_rollback": m.is_rollback,
                 "statement": m.certificate.statement,
+                "further_units": missing_data(m.missing),
                 **m.certificate.to_json(),
             }
             for m in made
@@ -63,6 +67,8 @@ def shown(made: Sequence[Certification]) -> list[RenderableType]:
             f"{way}{certificate.verdict}",
             certificate.statement,
             _findings(certificate),
+            *_too_few(certificate),
+            *missing_lines(one.missing),
             _controls(certificate),
             f"certificate {certificate.digest[:12]}, valid until {certificate.expires_at:%Y-%m-%d}"
             if one.is_recorded
@@ -79,6 +85,7 @@ def details(certificate: Certificate) -> list[RenderableType]:
         str(certificate.verdict),
         certificate.statement,
         _findings(certificate),
+        *_too_few(certificate),
         _controls(certificate),
     ]
 
@@ -106,7 +113,18 @@ def matrix(certificate: Certificate) -> RenderableType:
         for group, values in by_group.items()
     ]
     columns = ("queries -> gallery", "group", "#hit@1", "#hit@5", "#mAP")
-    return table("compatibility matrix", columns, rows)
+    return table("compatibility matrix, means over queries", columns, rows)
+
+
+def _too_few(certificate: Certificate) -> list[str]:
+    """Return one line for each group that is undecided because it has too few units."""
+    asked = cast("int", certificate.policy.get("min_units", 1))
+    few = {f.group: f.n_clusters for f in certificate.findings if f.n_clusters < asked}
+    return [
+        f"group {group!r} is undecided, whatever its bounds: it has {n_units} independent units, "
+        f"and the policy asks for {asked}"
+        for group, n_units in few.items()
+    ]
 
 
 def _findings(certificate: Certificate) -> RenderableType:
@@ -135,7 +153,9 @@ def _findings(certificate: Certificate) -> RenderableType:
         "#queries / classes",
         "verdict",
     )
-    return table("paired differences per query, resampled by class", columns, rows)
+    unit = certificate.policy.get("unit", "class")
+    title = f"paired differences, each {certificate.counted} counting once, resampled by {unit}"
+    return table(title, columns, rows)
 
 
 def _controls(certificate: Certificate) -> RenderableType:

@@ -14,6 +14,7 @@ _COMMANDS = {
     "gallery": "cli.commands.gallery:gallery",
     "slots": "cli.commands.slots:slots",
     "train": "cli.commands.train:train",
+    "policy": "cli.commands.policy:policy",
     "certify": "cli.commands.certify:certify",
     "certificate": "cli.commands.certificate:certificate",
     "promote": "cli.commands.promote:promote",

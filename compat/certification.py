@@ -1,9 +1,10 @@
 """From per-query numbers and a policy to a verdict.
 
-The unit of resampling is the class (or identity) of the query, the gallery is fixed, every query
-is its own control (candidate minus baseline), and the confidence bound decides, never the point
-estimate. All requirements must hold in all groups: an intersection-union test, so each is made at
-the full level and none needs a correction for their number.
+The unit of resampling is the class (or identity) of the query, and each counts once unless the
+policy says otherwise (ADR 10). The gallery is fixed, every query is its own control (candidate
+minus baseline), and the confidence bound decides, never the point estimate. All requirements must
+hold in all groups: an intersection-union test, so each is made at the full level and none needs a
+correction for their number.
 """
 
 from __future__ import annotations
@@ -17,12 +18,16 @@ import numpy as np
 
 from registry.arrays import Float64Array, Int64Array, LabelArray
 from registry.domain.certificates import Control, Criterion, Finding, Verdict
-from registry.domain.conclusions import combine, decide
+from registry.domain.conclusions import combine, decide_finding
 from registry.domain.policies import Policy, Requirement
 from registry.errors import InvalidInputError
 
+from .evaluation.flips import find_flips
 from .evaluation.ranking import RankingScores
-from .stats.bounds import paired_difference_bounds
+from .stats.bounds import DifferenceBounds, paired_difference_bounds
+from .stats.clusters import cluster_means
+
+KEPT = "kept@"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +46,37 @@ class PairedScores:
     clusters: LabelArray
     groups: Mapping[str, Int64Array]
 
+    def metric(self, name: str) -> tuple[Float64Array, Float64Array]:
+        """Return a metric of each query, of the baseline and of the candidate.
+
+        ``kept@k`` is 1, less the chance that the query was right among the first k and no longer
+        is: the baseline keeps all of its own.
+        """
+        if not name.startswith(KEPT):
+            return self.baseline.metric(name), self.candidate.metric(name)
+        k = name.removeprefix(KEPT)
+        flips = find_flips(self.baseline.metric(f"hit@{k}"), self.candidate.metric(f"hit@{k}"))
+        return np.ones_like(flips.negative), 1 - flips.negative
+
+    @property
+    def is_balanced(self) -> bool:
+        """Whether the units of each group have as many queries each."""
+        parts = (self.clusters[rows] for rows in self.groups.values())
+        return all(len(set(np.unique(p, return_counts=True)[1].tolist())) == 1 for p in parts)
+
 
 def check_policy(policy: Policy) -> None:
     """Refuse a policy by which no bound can be computed.
 
     Raises:
-        InvalidInputError: if it asks for too few resamples, or its seed is negative.
+        InvalidInputError: if it asks for too few resamples, its seed is negative, or its bound is
+            that of older certificates.
     """
+    if policy.average == "ratio":
+        raise InvalidInputError(
+            "policy: average = 'ratio' does not hold for classes of unequal size",
+            hint="it is that of certificates before ADR 10: take 'unit', or 'query'",
+        )
     if policy.seed < 0:
         raise InvalidInputError(f"policy: seed must be at least 0 but got {policy.seed}")
     nothing = np.zeros(1)
@@ -75,52 +104,96 @@ def find(scores: PairedScores, policy: Policy) -> tuple[Finding, ...]:
 
 def _finding(scores: PairedScores, policy: Policy, requirement: Requirement, group: str) -> Finding:
     rows = scores.groups[group]
-    baseline = _metric(scores.baseline, requirement.metric)[rows]
-    candidate = _metric(scores.candidate, requirement.metric)[rows]
+    baseline, candidate = (values[rows] for values in scores.metric(requirement.metric))
+    clusters = scores.clusters[rows]
     key = zlib.crc32(f"{requirement.metric}/{group}".encode())
-    bounds = paired_difference_bounds(
-        baseline,
-        candidate,
-        scores.clusters[rows],
-        confidence_level=policy.confidence_level,
-        n_resamples=policy.n_resamples,
-        rng=np.random.default_rng([policy.seed, key]),
-    )
-    verdict = decide(
-        bounds.low, bounds.high, criterion=requirement.criterion, margin=requirement.margin
-    )
-    return Finding(
+    rng = np.random.default_rng([policy.seed, key])
+    gain = 0.0 if requirement.metric.startswith(KEPT) else 1.0
+    bounds = _bound(baseline, candidate, clusters, policy, rng, largest_gain=gain)
+    finding = Finding(
         group=group,
         metric=requirement.metric,
         criterion=requirement.criterion,
         margin=requirement.margin,
-        baseline=float(baseline.mean()),
-        candidate=float(candidate.mean()),
+        baseline=_mean(baseline, clusters, policy),
+        candidate=_mean(candidate, clusters, policy),
         low=bounds.low,
         high=bounds.high,
-        n_queries=bounds.n_queries,
+        n_queries=len(rows),
         n_clusters=bounds.n_clusters,
-        verdict=verdict,
+        verdict=Verdict.INCONCLUSIVE,
+    )
+    return replace(finding, verdict=decide_finding(finding, policy.min_units))
+
+
+def _bound(
+    baseline: Float64Array,
+    candidate: Float64Array,
+    clusters: LabelArray,
+    policy: Policy,
+    rng: np.random.Generator,
+    *,
+    largest_gain: float,
+) -> DifferenceBounds:
+    """Bound the mean difference over what the policy lets count once."""
+    if policy.average == "unit":
+        candidate = cluster_means(candidate - baseline, clusters)
+        baseline, clusters = np.zeros(len(candidate)), np.arange(len(candidate))
+    largest = policy.largest_unit
+    if largest is not None and (seen := _largest(clusters)) > largest:
+        raise InvalidInputError(
+            f"policy: largest_unit is {largest}, but a class of this probe set has {seen} queries",
+            hint="give the most that any class can have",
+        )
+    return paired_difference_bounds(
+        baseline,
+        candidate,
+        clusters,
+        confidence_level=policy.confidence_level,
+        limits=(-1.0, largest_gain),
+        largest_cluster=largest,
+        n_resamples=policy.n_resamples,
+        rng=rng,
     )
 
 
-def _metric(scores: RankingScores, name: str) -> Float64Array:
-    return scores.metric(name)
+def _largest(clusters: LabelArray) -> int:
+    return int(np.unique(clusters, return_counts=True)[1].max())
+
+
+def _mean(values: Float64Array, clusters: LabelArray, policy: Policy) -> float:
+    counted = cluster_means(values, clusters) if policy.average == "unit" else values
+    return float(counted.mean())
 
 
 def try_control(name: str, scores: PairedScores, policy: Policy, *, expected: Verdict) -> Control:
-    """Run the gate on a planted candidate whose outcome is known beforehand."""
-    findings = find(scores, policy)
-    first = policy.requirements[0].metric
+    """Run the gate on a planted candidate whose outcome is known beforehand.
+
+    Groups of fewer units than the policy asks for are decided too: the gate is what is tried.
+    """
+    findings = find(scores, replace(policy, min_units=1))
+    _, first = scores.metric(policy.requirements[0].metric)
     return Control(
         name=name,
         expected=expected,
         found=combine([finding.verdict for finding in findings]),
-        value=float(scores.candidate.metric(first).mean()),
+        value=float(first.mean()),
     )
 
 
-def lenient(policy: Policy, n_units: int) -> Policy:
+def fewest_units(scores: PairedScores, policy: Policy) -> float:
+    """Return how many units of full weight the smallest group has.
+
+    Where queries count once and units may have up to N of them, n queries resolve at least what
+    n / N units of full size would: with shares a of N, prod 1 / (1 + a s) <= (1 + s)^(-sum a).
+    """
+    groups = scores.groups.values()
+    if policy.largest_unit is not None:
+        return min(len(rows) for rows in groups) / policy.largest_unit
+    return min(len(np.unique(scores.clusters[rows])) for rows in groups)
+
+
+def lenient(policy: Policy, n_units: float) -> Policy:
     """Return the policy under which the old model itself must pass.
 
     No model is better than itself, so superiority becomes non-inferiority. The margin is at least
@@ -128,7 +201,7 @@ def lenient(policy: Policy, n_units: int) -> Policy:
 
     Args:
         policy: the rules.
-        n_units: independent units of the smallest group, at least 1.
+        n_units: independent units of the smallest group.
     """
     margin = max(policy.control_margin, resolution(policy.confidence_level, n_units))
     requirements = tuple(
@@ -138,7 +211,7 @@ def lenient(policy: Policy, n_units: int) -> Policy:
     return replace(policy, requirements=requirements)
 
 
-def resolution(confidence_level: float, n_units: int) -> float:
+def resolution(confidence_level: float, n_units: float) -> float:
     """Return the smallest drop that can be excluded with so many units that show no difference.
 
     It is 1 - (1 - confidence_level)^(1 / n_units), about 3 / n_units at 0.95 (the rule of three),

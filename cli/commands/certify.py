@@ -20,7 +20,6 @@ from cli.options import (
 
 if TYPE_CHECKING:
     from registry import ModelVersion, VersionRef
-    from registry.domain.policies import Policy
 
 
 @click.command()
@@ -90,6 +89,8 @@ def certify(
           --query-ids ids.txt --qrels qrels/test.tsv
     """
     from cli.certificates import as_data, exit_code, shown
+    from cli.policies import read_policy
+    from cli.sample_sizes import PlanNotes
     from compat.probes import Probe
     from compat.workflow.certifying import certify as run
 
@@ -122,8 +123,10 @@ def certify(
             None if gallery_labels is None else item_labels(gallery_labels),
             again.embeddings if again is not None else None,
         )
-        made = run(registry, gallery, new.ref, probe, _policy(policy_file), dry_run=dry_run)
-    return session.output.result(as_data(made), *shown(made), exit_code=exit_code(made))
+        notes, policy = PlanNotes(session.output), read_policy(policy_file)
+        made = run(registry, gallery, new.ref, probe, policy, dry_run=dry_run, on_plan=notes.say)
+    data = as_data(made, notes.plan)
+    return session.output.result(data, *shown(made), exit_code=exit_code(made))
 
 
 def _check_relevance(
@@ -164,25 +167,3 @@ def _read_again(
     again = reader.either(new, vectors, data, ids)
     check_numbered(reader.registry, gallery, again)
     return again
-
-
-def _policy(path: Path | None) -> Policy:
-    import tomllib
-
-    from registry.domain.policies import Policy
-    from registry.errors import InvalidInputError, NotFoundError
-
-    if path is None:
-        return Policy()
-    try:
-        given = tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise NotFoundError(f"there is no file {path}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidInputError(f"{path} is not TOML: {error}") from error
-    rules = given.get("requirements", [])
-    if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
-        raise InvalidInputError(
-            f"{path}: every requirement is a table", hint="write [[requirements]] above each"
-        )
-    return Policy.from_json(given)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
@@ -14,6 +14,7 @@ from compat.certification import check_policy
 from compat.evaluation.ranking import RankingScores
 from compat.evidence import write_evidence
 from compat.probes import ALL, Probe
+from compat.sample_size import UnitsMissing, UnitsNeeded, missing_units, plan_units
 from registry.domain.canonical import Json
 from registry.domain.certificates import Certificate
 from registry.domain.liveness import describe_index
@@ -23,7 +24,7 @@ from registry.errors import InvalidInputError
 from registry.service import Registry
 
 from .measuring import Bench, Measured, check_judgements, check_pair, measure
-from .pairs import Study
+from .pairs import Study, units_of
 
 MATRIX_METRICS = ("mAP", "hit@1", "hit@5", "recall@10")
 
@@ -36,14 +37,16 @@ class Certification:
         certificate: the certificate.
         is_rollback: whether it certifies the way back: old queries on the new version's vectors.
         is_recorded: whether the registry holds it.
+        missing: for each finding that is inconclusive, how many more units would show it.
     """
 
     certificate: Certificate
     is_rollback: bool
     is_recorded: bool
+    missing: tuple[UnitsMissing, ...] = ()
 
 
-def certify(
+def certify(  # noqa: PLR0913 -- what is certified, on what, by which rules, and two named settings
     registry: Registry,
     gallery: str,
     candidate: str | VersionRef,
@@ -51,6 +54,7 @@ def certify(
     policy: Policy | None = None,
     *,
     dry_run: bool = False,
+    on_plan: Callable[[tuple[UnitsNeeded, ...]], None] | None = None,
 ) -> tuple[Certification, ...]:
     """Certify a version as query version of a gallery, against every version it holds.
 
@@ -65,6 +69,7 @@ def certify(
         policy: the rules; the default one asks for a better mAP and a hit@1 that is not worse by
             more than 0.02, at one-sided confidence 0.95.
         dry_run: measure and conclude, but record nothing.
+        on_plan: called before anything is measured with how many units each requirement takes.
 
     Returns:
         A certificate for every pair, whatever its verdict; those of the way back last.
@@ -90,6 +95,8 @@ def certify(
     for ref in held:
         check_pair(bench, registry.models.get(ref), new)
     check_judgements(bench)
+    if on_plan is not None:
+        on_plan(plan_units(rules, units_of(probe, rules), probe.groups))
     found = [measure(bench, registry.models.get(ref), new) for ref in held]
     studies = [(m, m.forward) for m in found] + [(m, m.back) for m in found if m.back is not None]
     return tuple(_issue(bench, m, study, dry_run=dry_run) for m, study in studies)
@@ -100,7 +107,8 @@ def _issue(bench: Bench, measured: Measured, study: Study, *, dry_run: bool) -> 
     certificate = _certificate(bench, measured, study, digest)
     if not dry_run:
         bench.registry.certificates.record(certificate, data)
-    return Certification(certificate, study is measured.back, is_recorded=not dry_run)
+    missing = missing_units(study.scores, study.findings, bench.policy)
+    return Certification(certificate, study is measured.back, not dry_run, missing)
 
 
 def _certificate(
@@ -128,7 +136,7 @@ def _certificate(
         gallery_digest=measured.gallery_digest,
         probe_digest=bench.probe.digest,
         evidence_digest=evidence_digest,
-        limits=_limits(bench, measured),
+        limits=_limits(bench, measured) + _too_small(study, bench.policy.min_units),
         environment=_environment(),
         issued_at=now,
         expires_at=now + timedelta(days=bench.policy.valid_days),
@@ -160,6 +168,15 @@ def _limits(bench: Bench, measured: Measured) -> tuple[str, ...]:
         "That rows of query vectors and of labels belong together was taken on trust.",
         f"Metrics are of exact search; 'served search' is hit@1 of {spec.backend} {spec.factory}.",
     ]
+    if bench.policy.average == "unit" and not measured.forward.scores.is_balanced:
+        found.append(
+            "Classes differ in how many queries they have: findings and bounds are means over "
+            "classes, each counting once, the matrix holds means over queries."
+        )
+    if bench.policy.largest_unit is not None:
+        found.append(
+            f"That no class has more than {bench.policy.largest_unit} queries is the policy's word."
+        )
     if bench.probe.queries.qrels is not None:
         found.append(
             "Relevance is by judgements (qrels): what was not judged counts as not relevant, and "
@@ -171,6 +188,15 @@ def _limits(bench: Bench, measured: Measured) -> tuple[str, ...]:
             "no re-embedded items were given, or the old version is not the one in force."
         )
     return tuple(found)
+
+
+def _too_small(study: Study, min_units: int) -> tuple[str, ...]:
+    few = {f.group: f.n_clusters for f in study.findings if f.n_clusters < min_units}
+    return tuple(
+        f"Group {group!r} has {n_units} independent units, fewer than the {min_units} that the "
+        "policy asks for: it is INCONCLUSIVE, whatever its bounds."
+        for group, n_units in few.items()
+    )
 
 
 def _environment() -> dict[str, str]:

@@ -14,7 +14,7 @@ from compat.cells import (
     own_positions,
     relevance_of,
 )
-from compat.certification import PairedScores, find, lenient, try_control
+from compat.certification import PairedScores, fewest_units, find, lenient, try_control
 from compat.evaluation.ranking import RankingScores
 from compat.probes import Probe
 from registry.arrays import Float32Array, Int64Array, LabelArray
@@ -67,6 +67,12 @@ def metric_ks(policy: Policy) -> tuple[int, ...]:
     """Return the ranks k that are measured: the usual ones and those that the policy names."""
     named = [r.metric.partition("@")[2] for r in policy.requirements]
     return tuple(sorted({*COMMON_KS, *(int(k) for k in named if k.isdigit())}))
+
+
+def units_of(probe: Probe, policy: Policy) -> LabelArray:
+    """Return the independent unit of each query. Shape: (n_queries,)."""
+    asked = probe.queries
+    return asked.labels if policy.unit == "class" else np.arange(len(asked.ids))
 
 
 def study_pair(  # noqa: PLR0913 -- what is studied, on what, and by which rules
@@ -123,8 +129,7 @@ class _Bench:
         vectors = self.probe.vectors_of(self.pair.baseline_version).vectors
         itself = Contract(ContractKind.SAME_SPACE, vectors.shape[1])
         scores = self._paired(self._cell(vectors, old_items, itself))
-        n_units = min(len(np.unique(scores.clusters[rows])) for rows in scores.groups.values())
-        rules = lenient(self.policy, n_units)
+        rules = lenient(self.policy, fewest_units(scores, self.policy))
         return try_control("old model", scores, rules, expected=Verdict.COMPATIBLE)
 
     def _cell(
@@ -135,8 +140,7 @@ class _Bench:
         return measure_cell(queries, asked, items, contract=contract, metric=metric, ks=ks)
 
     def _paired(self, found: RankingScores) -> PairedScores:
-        asked = self.probe.queries
-        clusters = asked.labels if self.policy.unit == "class" else np.arange(len(asked.ids))
+        clusters = units_of(self.probe, self.policy)
         return PairedScores(self.baseline, found, clusters, self.probe.groups)
 
 

@@ -32,15 +32,16 @@ class Criterion(StrEnum):
 class Finding:
     """One requirement tried on one group of queries.
 
-    Differences are candidate minus baseline, per query, averaged; both bounds are one-sided.
+    Differences are candidate minus baseline, averaged; both bounds are one-sided.
 
     Attributes:
         group: the queries' group, or ``all``.
         metric: the metric's name.
         criterion: what had to be shown.
         margin: how much worse was accepted.
-        baseline: mean of the metric for old queries on old vectors.
-        candidate: mean of the metric for the pair that is certified.
+        baseline: mean of the metric for old queries on old vectors, over what the policy lets
+            count once (`Certificate.counted`).
+        candidate: the same mean for the pair that is certified.
         low: lower confidence bound of the difference.
         high: upper confidence bound of the difference.
         n_queries: queries in the group.
@@ -105,7 +106,7 @@ class Certificate:
         policy: the policy, as JSON.
         findings: each requirement in each group.
         controls: the planted controls.
-        matrix: metric means by ``query version -> gallery version``, group and metric.
+        matrix: metric means over queries by ``query version -> gallery version``, group and metric.
         n_gallery_items: items that were searched.
         gallery_digest: digest of the vectors that were searched.
         probe_digest: digest of queries, labels and groups.
@@ -153,6 +154,12 @@ class Certificate:
         return digest_json(self.to_json())
 
     @property
+    def counted(self) -> str:
+        """What counts once in the means of the findings: ``class`` or ``query``."""
+        is_by_class = (self.policy.get("average"), self.policy.get("unit")) == ("unit", "class")
+        return "class" if is_by_class else "query"
+
+    @property
     def statement(self) -> str:
         """The claim in one sentence."""
         words = {
@@ -165,7 +172,8 @@ class Certificate:
             f"{self.query_version} {words[self.verdict]} the {self.n_gallery_items} items of "
             f"'{self.gallery}' made by {self.gallery_version} ({self.contract}): measured on "
             f"{n_queries} queries against {self.baseline_version} on its own vectors, "
-            f"one-sided confidence {self.policy['confidence_level']}"
+            f"each {self.counted} counting once, one-sided confidence "
+            f"{self.policy['confidence_level']}"
         )
 
     def to_json(self) -> dict[str, Json]:

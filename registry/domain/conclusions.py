@@ -42,6 +42,16 @@ def decide(low: float, high: float, *, criterion: Criterion, margin: float) -> V
     return Verdict.INCOMPATIBLE if is_excluded else Verdict.INCONCLUSIVE
 
 
+def decide_finding(finding: Finding, min_units: int) -> Verdict:
+    """Return what a finding shows: what its bounds say, unless too few units stand behind them.
+
+    Raises:
+        ValueError: if the margin is negative or NaN, or is not 0 for superiority.
+    """
+    shown = decide(finding.low, finding.high, criterion=finding.criterion, margin=finding.margin)
+    return shown if finding.n_clusters >= min_units else Verdict.INCONCLUSIVE
+
+
 def combine(verdicts: Iterable[Verdict]) -> Verdict:
     """Return the verdict on all claims together: an intersection-union test [1].
 
@@ -79,7 +89,8 @@ def check_conclusion(certificate: Certificate) -> None:
     """Refuse a certificate that says more than its own findings and controls do.
 
     Every requirement of its policy must have been tried in every group of its matrix, every
-    verdict must follow from its bounds, and the gate must have been seen to say no and to say yes.
+    verdict must follow from its bounds and its number of units, and the gate must have been seen to
+    say no and to say yes.
 
     Raises:
         InvalidInputError: naming the first thing that does not follow.
@@ -99,11 +110,11 @@ def check_conclusion(certificate: Certificate) -> None:
 def _problem(certificate: Certificate) -> str | None:
     if not certificate.findings:
         return "it has no findings"
+    policy = Policy.recorded(certificate.policy)
     for finding in certificate.findings:
-        criterion, margin = finding.criterion, finding.margin
-        if decide(finding.low, finding.high, criterion=criterion, margin=margin) != finding.verdict:
+        if decide_finding(finding, policy.min_units) != finding.verdict:
             return f"the bounds of {finding.metric} in {finding.group!r} say something else"
-    if _tried(certificate) != _required(certificate):
+    if _tried(certificate) != _required(certificate, policy):
         return "its findings are not the requirements of its policy, each in each group"
     if not {control.expected for control in certificate.controls} >= _BOTH:
         return "its controls do not show that the gate can say no and can say yes"
@@ -120,9 +131,8 @@ def _tried(certificate: Certificate) -> list[_Claim]:
     return sorted((f.group, f.metric, f.criterion.value, f.margin) for f in certificate.findings)
 
 
-def _required(certificate: Certificate) -> list[_Claim]:
-    rules = Policy.from_json(certificate.policy).requirements
-    claims = [(rule.metric, rule.criterion.value, rule.margin) for rule in rules]
+def _required(certificate: Certificate, policy: Policy) -> list[_Claim]:
+    claims = [(rule.metric, rule.criterion.value, rule.margin) for rule in policy.requirements]
     return sorted((group, *claim) for group in _groups(certificate) for claim in claims)
 
 

@@ -256,6 +256,35 @@ def test_numeric_labels_and_textual_ones_match_by_text(shop: Run, tmp_path: Path
     assert "queries have no relevant item" in found.error
 
 
+def test_the_units_that_are_needed_are_said_beforehand(shop: Run) -> None:
+    found = shop(*CERTIFY, "--dry-run")
+    first, second = found.err.splitlines()
+    assert first.startswith("note: mAP better: takes about ")
+    assert second.startswith("note: hit@1 not worse by more than 0.1: takes about ")
+    assert "(never fewer than 29); there are 60. Assumed: true difference 0, SD 0.25" in second
+    better, no_worse = shop(*CERTIFY, "--dry-run", "--json").data["required_units"]
+    assert (better["metric"], better["assumed_difference"]) == ("mAP", 0.05)
+    assert no_worse["n_resolving"] == 29
+    assert no_worse["available"] == {"all": 60}
+
+
+def test_the_units_that_are_missing_are_said_afterwards(shop: Run, tmp_path: Path) -> None:
+    rules = (tmp_path / "policy.toml").read_text()
+    (tmp_path / "policy.toml").write_text("min_units = 100\n" + rules)
+    found = shop(*CERTIFY)
+    assert found.code == 3
+    few = (
+        "group 'all' is undecided, whatever its bounds: it has 60 independent units, and the policy"
+    )
+    assert f"{few} asks for 100" in found.out
+    assert "hit@1 in 'all': about 40 more independent units would usually show it" in found.out
+    made = shop(*CERTIFY, "--dry-run", "--json").data["certificates"][0]
+    assert made["further_units"] == [
+        {"group": "all", "metric": "mAP", "n_further": 40},
+        {"group": "all", "metric": "hit@1", "n_further": 40},
+    ]
+
+
 def test_groups_are_reported_apart(shop: Run, tmp_path: Path) -> None:
     rows = [f"class-{i // 2},{'ab'[i % 2]}" for i in range(N_QUERIES)]
     (tmp_path / "query_labels.csv").write_text("\n".join(["label,group", *rows]))

@@ -41,6 +41,8 @@ FLOW = (
     ("gallery", "prune", "--yes"),
     ("slots", "assign", "products", "shoe", "--n-slots", "4"),
     ("slots", "show", "products"),
+    ("policy", "init", "own.toml"),
+    ("policy", "check", "own.toml"),
     CERTIFY,
     ("certificate", "list", "shop"),
     ("promote", "shop", "products@2"),

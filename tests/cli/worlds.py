@@ -61,10 +61,10 @@ class Outcome:
 
     @property
     def error(self) -> str:
-        """The one line of an error and its hint; there is nothing else."""
+        """The one line of an error and its hint; there is nothing else but notes before it."""
         assert self.code != 0
         assert self.out == ""
-        lines = self.err.splitlines()
+        lines = [line for line in self.err.splitlines() if not line.startswith("note: ")]
         assert lines[0].startswith("error: ")
         assert len(lines) == 1 or (len(lines) == 2 and lines[1].startswith("hint: "))
         assert "Traceback" not in self.err

@@ -9,6 +9,7 @@ import pytest
 from compat.certification import (
     PairedScores,
     check_policy,
+    fewest_units,
     find,
     lenient,
     resolution,
@@ -79,6 +80,100 @@ def test_findings_do_not_depend_on_the_order_of_the_groups() -> None:
     assert set(one) == set(other)
 
 
+KEPT = replace(POLICY, requirements=(Requirement("kept@1", Criterion.NON_INFERIORITY, 0.05),))
+
+
+@pytest.mark.parametrize(
+    ("n_lost", "expected"),
+    [(2, Verdict.COMPATIBLE), (12, Verdict.INCONCLUSIVE), (60, Verdict.INCOMPATIBLE)],
+)
+def test_queries_that_were_right_are_kept(n_lost: int, expected: Verdict) -> None:
+    """Ten gains do not make up for a loss, as they do in hit@1."""
+    was_right = np.arange(N) < N // 2
+    is_right = (np.arange(N) >= n_lost) & (np.arange(N) < N // 2 + 10 * n_lost)
+    (found,) = find(paired(was_right, is_right), KEPT)
+    assert (found.baseline, found.candidate) == (1.0, pytest.approx(1 - n_lost / N))
+    assert found.high <= 0
+    assert found.verdict is expected
+
+
+def test_a_kept_share_is_bounded_by_clopper_and_pearson() -> None:
+    rules = replace(KEPT, n_resamples=100_000)
+    (found,) = find(paired(1.0, np.arange(N) >= 6), rules)
+    assert found.low == pytest.approx(-0.03909, abs=5e-4)  # scipy.stats.beta.ppf(0.95, 7, 294)
+
+
+def test_a_group_of_too_few_units_is_undecided_and_not_dropped() -> None:
+    rows = {"large": np.arange(20, N), "small": np.arange(9)}
+    for candidate in (1.0, 0.0):
+        small, large = (
+            [f for f in find(paired(0.5, candidate, rows), POLICY) if f.group == group]
+            for group in ("small", "large")
+        )
+        assert [f.verdict for f in small] == [Verdict.INCONCLUSIVE] * 2
+        assert [f.n_clusters for f in small] == [9, 9]
+        assert Verdict.INCONCLUSIVE not in [f.verdict for f in large]
+    enough = find(paired(0.5, 0.0, rows), replace(POLICY, min_units=9))
+    assert {f.verdict for f in enough} == {Verdict.INCOMPATIBLE}
+
+
+# 29 classes of one query that lose nothing, and one of 271 that loses all
+UNEQUAL = np.minimum(np.arange(N), 29)
+LOSING = np.where(UNEQUAL == 29, 0.0, 1.0)
+LARGE = PairedScores(scores(1.0), scores(LOSING), UNEQUAL, {"all": np.arange(N)})
+
+
+def test_each_class_counts_once() -> None:
+    found = find(LARGE, replace(POLICY, n_resamples=4000))[1]
+    assert (found.n_queries, found.n_clusters) == (N, 30)
+    assert found.baseline == 1.0
+    assert found.candidate == pytest.approx(29 / 30)
+    one_in_30 = PairedScores(
+        scores(1.0), scores(np.arange(N) % 30 != 0), np.arange(N) % 30, LARGE.groups
+    )
+    same = find(one_in_30, replace(POLICY, n_resamples=4000))[1]
+    assert (found.low, found.high) == (same.low, same.high)  # nothing but the means of classes
+    assert found.low == pytest.approx(-0.1486, abs=0.01)  # Clopper and Pearson, 1 of 30
+
+
+def test_each_query_counts_once_if_the_policy_says_how_large_a_class_may_be() -> None:
+    found = find(LARGE, replace(POLICY, average="query", largest_unit=271))[1]
+    assert found.candidate == pytest.approx(29 / N)
+    assert found.low < found.difference < found.high
+    with pytest.raises(InvalidInputError, match=r"largest_unit is 270, but a class of .* has 271"):
+        find(LARGE, replace(POLICY, average="query", largest_unit=270))
+
+
+def test_unseen_large_classes_are_not_forgotten() -> None:
+    """What the bound before ADR 10 did: 30 small classes without a loss excluded a drop of 10 %."""
+    seen = PairedScores(scores(1.0), scores(1.0), np.arange(N) % 30, {"all": np.arange(N)})
+    low = {
+        "ratio": find(seen, replace(POLICY, average="ratio"))[1].low,
+        "query": find(seen, replace(POLICY, average="query", largest_unit=300))[1].low,
+    }
+    assert low["ratio"] > -0.15
+    assert low["query"] < -0.5
+
+
+def test_classes_of_one_size_give_the_numbers_that_they_gave_before() -> None:
+    values = np.random.default_rng(0).random(N)
+    same = PairedScores(scores(0.5), scores(values), np.arange(N) % 60, {"all": np.arange(N)})
+    now, before = (find(same, replace(POLICY, average=a))[0] for a in ("unit", "ratio"))
+    for name in ("baseline", "candidate", "low", "high"):
+        assert getattr(now, name) == pytest.approx(getattr(before, name), abs=1e-12)
+    assert same.is_balanced
+    assert not LARGE.is_balanced
+
+
+def test_the_old_model_passes_where_every_query_counts_once() -> None:
+    rules = replace(POLICY, n_resamples=2000, average="query", largest_unit=40)
+    clusters = np.repeat(np.arange(24), np.tile([1, 4, 5, 40], 6))
+    same = PairedScores(scores(0.5), scores(0.5), clusters, {"all": np.arange(N)})
+    easy = lenient(rules, fewest_units(same, rules))
+    assert fewest_units(same, rules) == 7.5
+    assert try_control("old model", same, easy, expected=Verdict.COMPATIBLE).is_passed
+
+
 @pytest.mark.parametrize("n_units", [3, 20, 300])
 @pytest.mark.parametrize("confidence_level", [0.9, 0.95, 0.99])
 def test_the_old_model_passes_whatever_the_number_of_units(
@@ -147,6 +242,7 @@ def test_a_control_is_the_whole_gate() -> None:
         ({"n_resamples": 150}, "n_resamples must be at least 200"),
         ({"n_resamples": 900, "confidence_level": 0.99}, "n_resamples must be at least 1000"),
         ({"seed": -1}, "seed must be at least 0"),
+        ({"average": "ratio"}, "does not hold for classes of unequal size"),
     ],
 )
 def test_policies_by_which_nothing_can_be_bounded(change: dict[str, Any], words: str) -> None:

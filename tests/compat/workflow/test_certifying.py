@@ -334,8 +334,32 @@ def test_groups_are_decided_apart_and_one_that_fails_decides(world: World) -> No
     assert bad.matrix[CROSS]["all"]["mAP"] == pytest.approx(every)
 
 
+def test_classes_of_unequal_size_count_once_each_and_the_certificate_says_so(world: World) -> None:
+    assert not [limit for limit in only(world, world.probe()).limits if "counting once" in limit]
+    classes = world.query_classes.copy()
+    classes[: N_QUERIES // 4] = 0
+    unequal = replace(world, query_classes=classes)
+    found = only(unequal, unequal.probe())
+    assert found.verdict is not Verdict.INCOMPATIBLE
+    (said,) = [limit for limit in found.limits if "counting once" in limit]
+    assert "the matrix holds means over queries" in said
+    assert "each class counting once" in found.statement
+    first = found.findings[0]
+    assert first.n_clusters == N_CLASSES * 3 // 4 + 1
+    assert first.candidate != pytest.approx(found.matrix[CROSS]["all"]["mAP"], abs=1e-4)
+
+
+def test_a_group_of_too_few_classes_is_undecided_and_the_certificate_says_so(world: World) -> None:
+    groups = np.where(world.query_classes < 9, "rare", "usual")
+    found = only(world, world.probe(groups=groups), replace(POLICY, min_units=10))
+    assert {f.verdict for f in found.findings if f.group == "rare"} == {Verdict.INCONCLUSIVE}
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert all(control.is_passed for control in found.controls)
+    assert found.limits[-1].startswith("Group 'rare' has 9 independent units, fewer than the 10")
+
+
 def test_every_ranking_metric_may_be_required(world: World) -> None:
-    metrics = ("mAP", "MRR", "mAP@R", "hit@7", "recall@3", "nDCG@20")
+    metrics = ("mAP", "MRR", "mAP@R", "hit@7", "recall@3", "nDCG@20", "kept@2")
     rules = tuple(Requirement(metric, Criterion.NON_INFERIORITY, 0.1) for metric in metrics)
     certificate = only(world, world.probe(), replace(POLICY, requirements=rules))
     assert certificate.verdict is Verdict.COMPATIBLE

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from registry.domain.canonical import Json
 from registry.domain.certificates import Certificate, Verdict
 from registry.domain.contracts import Contract, ContractKind
 from registry.domain.galleries import (
@@ -49,6 +50,24 @@ def test_the_statement_names_who_what_and_how_sure() -> None:
     said = certificate().statement
     for word in ("products@2", "products@1", "shop", "100 items", "200 queries", "0.95"):
         assert word in said
+
+
+@pytest.mark.parametrize(
+    ("unit", "average", "counted"),
+    [
+        ("class", "unit", "class"),
+        ("class", "query", "query"),
+        ("query", "unit", "query"),
+        ("class", None, "query"),  # before there was a choice
+    ],
+)
+def test_the_statement_says_what_counts_once(unit: str, average: str | None, counted: str) -> None:
+    policy: dict[str, Json] = {**certificate().policy, "unit": unit, "average": average}
+    if average is None:
+        del policy["average"]
+    made = replace(certificate(), policy=policy)
+    assert made.counted == counted
+    assert f"each {counted} counting once" in made.statement
 
 
 @pytest.mark.parametrize(

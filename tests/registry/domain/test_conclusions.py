@@ -1,14 +1,16 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from registry.domain.canonical import Json
 from registry.domain.certificates import Certificate, Criterion, Verdict
 from registry.domain.conclusions import check_conclusion, combine, decide
+from registry.domain.policies import Policy
 from registry.errors import InvalidInputError
 from tests.registry.domain.certificates import certificate
 
@@ -91,6 +93,27 @@ def test_no_claim_has_no_verdict() -> None:
 def test_a_certificate_that_follows_from_its_parts_passes() -> None:
     for verdict in Verdict:
         check_conclusion(certificate(verdict))
+
+
+def _few(made: Certificate, n_units: int, policy: Mapping[str, Json]) -> Certificate:
+    few = tuple(replace(finding, n_clusters=n_units) for finding in made.findings)
+    return replace(made, findings=few, policy=policy)
+
+
+def test_a_group_of_too_few_units_shows_nothing() -> None:
+    made, policy = certificate(COMPATIBLE), Policy(min_units=12)
+    check_conclusion(_few(made, 12, policy.to_json()))
+    with pytest.raises(InvalidInputError, match="bounds of mAP in 'all'"):
+        check_conclusion(_few(made, 11, policy.to_json()))
+    for verdict in Verdict:  # no less may it be called unfit
+        few = _few(certificate(verdict), 11, policy.to_json())
+        open_ones = tuple(replace(finding, verdict=INCONCLUSIVE) for finding in few.findings)
+        check_conclusion(replace(few, findings=open_ones, verdict=INCONCLUSIVE))
+
+
+def test_a_certificate_from_before_needs_no_number_of_units() -> None:
+    old = {k: v for k, v in Policy().to_json().items() if k not in ("min_units", "average")}
+    check_conclusion(_few(certificate(COMPATIBLE), 2, old))
 
 
 def _without_controls(made: Certificate) -> Certificate:

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from registry.domain.certificates import Criterion
@@ -38,6 +40,13 @@ def test_missing_keys_take_their_defaults() -> None:
         ({"requirements": [{"metric": "mAP", "criterion": "superiority", "x": 1}]}, "'x'"),
         ({"valid_days": 0}, "valid_days"),
         ({"n_resamples": "many"}, "n_resamples"),
+        ({"min_units": 0}, "min_units must be at least 1 but got 0"),
+        ({"min_units": 2.5}, "min_units must be a number"),
+        ({"requirements": [{"metric": "kept@1", "criterion": "superiority"}]}, "needs a margin"),
+        (
+            {"requirements": [{"metric": "kept@1", "criterion": "non-inferiority"}]},
+            "needs a margin",
+        ),
     ],
 )
 def test_what_breaks_a_rule_is_refused(given: dict[str, object], says: str) -> None:
@@ -45,17 +54,68 @@ def test_what_breaks_a_rule_is_refused(given: dict[str, object], says: str) -> N
         Policy.from_json(given)
 
 
-@pytest.mark.parametrize("metric", ["mAP", "MRR", "mAP@R", "hit@1", "recall@20", "nDCG@10"])
+@pytest.mark.parametrize(
+    "metric", ["mAP", "MRR", "mAP@R", "hit@1", "recall@20", "nDCG@10", "kept@1"]
+)
 def test_metrics_that_can_be_required(metric: str) -> None:
-    assert Requirement(metric, Criterion.SUPERIORITY).metric == metric
+    assert Requirement(metric, Criterion.NON_INFERIORITY, 0.1).metric == metric
 
 
-@pytest.mark.parametrize("metric", ["mAP@10", "MRR@10", "nDCG", "nDCG@0", "ndcg@10", "hit@R", ""])
+@pytest.mark.parametrize(
+    "metric", ["mAP@10", "MRR@10", "nDCG", "nDCG@0", "ndcg@10", "hit@R", "kept", ""]
+)
 def test_metrics_that_nobody_measures(metric: str) -> None:
     with pytest.raises(InvalidInputError, match="no metric is named") as refused:
         Requirement(metric, Criterion.SUPERIORITY)
-    assert refused.value.hint == "known: mAP, mAP@R, MRR, hit@k, recall@k, nDCG@k"
+    assert refused.value.hint == "known: mAP, mAP@R, MRR, hit@k, recall@k, nDCG@k, kept@k"
 
 
-def test_the_default_policy_keeps_the_digest_that_certificates_name() -> None:
-    assert Policy().digest == "0a3bbd368c76afd5b269e7e3d1fbd30912b040f8bc79609c5e8f1230a92dbc2a"
+BEFORE: dict[str, Any] = {
+    "requirements": [
+        {"metric": "mAP", "criterion": "superiority", "margin": 0.0},
+        {"metric": "hit@1", "criterion": "non-inferiority", "margin": 0.02},
+    ],
+    "confidence_level": 0.95,
+    "n_resamples": 20_000,
+    "control_margin": 0.02,
+    "valid_days": 90,
+    "growth": 1.1,
+    "seed": 0,
+    "unit": "class",
+}
+
+
+def test_a_policy_that_was_recorded_before_keeps_its_digest_and_its_bound() -> None:
+    digest = "0a3bbd368c76afd5b269e7e3d1fbd30912b040f8bc79609c5e8f1230a92dbc2a"
+    recorded = Policy.recorded(BEFORE)
+    assert recorded.digest == digest
+    assert recorded.to_json() == BEFORE
+    assert recorded.average == "ratio"
+    assert recorded.min_units == 1
+    assert Policy.from_json(BEFORE) == Policy()
+    assert Policy().digest != digest
+
+
+def test_a_recorded_policy_is_read_back() -> None:
+    for policy in (
+        Policy(),
+        Policy(average="query", largest_unit=7, min_units=1),
+        Policy.recorded(BEFORE),
+    ):
+        assert Policy.recorded(policy.to_json()) == policy
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"average": "class"}, "average must be 'unit' or 'query' but got 'class'"),
+        ({"average": "query"}, "average = 'query' needs largest_unit"),
+        ({"average": "query", "largest_unit": 0}, "largest_unit must be at least 1"),
+        ({"average": "query", "largest_unit": True}, "largest_unit must be a number"),
+        ({"largest_unit": 5}, "goes with average = 'query'"),
+        ({"average": "query", "unit": "query", "largest_unit": 5}, "goes with average = 'query'"),
+    ],
+)
+def test_what_counts_once_is_checked(given: dict[str, object], says: str) -> None:
+    with pytest.raises(InvalidInputError, match=says):
+        Policy.from_json(given)
