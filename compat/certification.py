@@ -86,9 +86,8 @@ def _finding(scores: PairedScores, policy: Policy, requirement: Requirement, gro
         n_resamples=policy.n_resamples,
         rng=np.random.default_rng([policy.seed, key]),
     )
-    verdict = decide(
-        bounds.low, bounds.high, criterion=requirement.criterion, margin=requirement.margin
-    )
+    low, high = _steady(bounds.low), _steady(bounds.high)
+    verdict = decide(low, high, criterion=requirement.criterion, margin=requirement.margin)
     return Finding(
         group=group,
         metric=requirement.metric,
@@ -96,12 +95,17 @@ def _finding(scores: PairedScores, policy: Policy, requirement: Requirement, gro
         margin=requirement.margin,
         baseline=float(baseline.mean()),
         candidate=float(candidate.mean()),
-        low=bounds.low,
-        high=bounds.high,
+        low=low,
+        high=high,
         n_queries=bounds.n_queries,
         n_clusters=bounds.n_clusters,
         verdict=verdict,
     )
+
+
+def _steady(bound: float) -> float:
+    """Return a bound to twelve decimals: products of matrices round differently elsewhere."""
+    return round(bound, 12) + 0.0  # which makes -0.0 the same as 0.0
 
 
 def _metric(scores: RankingScores, name: str) -> Float64Array:
