@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, overload
 
 import numpy as np
@@ -14,7 +14,7 @@ from registry.domain.galleries import Metric
 from registry.galleries.search import prepare_gallery, prepare_queries
 
 from .evaluation.qrels import relevance_from_qrels
-from .evaluation.ranking import RankingScores, Relevance, score_rankings
+from .evaluation.ranking import RankingScores, Relevance, TopItems, score_rankings
 from .probes import Labels, as_one_kind
 
 
@@ -57,7 +57,7 @@ class SearchedItems:
     blocks: Sequence[Float32Array]
 
 
-def measure_cell(
+def measure_cell(  # noqa: PLR0913 -- whose queries, on what, and four named settings
     queries: Float32Array,
     asked: Labels,
     items: SearchedItems,
@@ -65,21 +65,34 @@ def measure_cell(
     contract: Contract,
     metric: Metric,
     ks: Sequence[int],
+    top_k: int = 0,
 ) -> RankingScores:
     """Score every query's ranking of the items by exact search, as the contract will serve it.
 
     A query that is itself one of the items (the same id) does not find itself; judged queries
-    have names of their own, so none is.
+    have names of their own, so none is. With `top_k` the first items come too, with the scores
+    that a search gives: similarities, or under l2 the squared distance, negative.
     """
     kind: Literal["inner_product", "l2"] = "l2" if metric is Metric.L2 else "inner_product"
-    return score_rankings(
-        prepare_queries(queries, contract, metric),
+    prepared = prepare_queries(queries, contract, metric)
+    scores = score_rankings(
+        prepared,
         PreparedBlocks(items.blocks, contract, metric),
         relevance_of(asked, items),
         ks=ks,
         excluded=itself_among(asked, items),
         metric=kind,
+        top_k=top_k,
     )
+    if scores.top is None or metric is not Metric.L2:
+        return scores
+    return replace(scores, top=_as_distances(scores.top, prepared))
+
+
+def _as_distances(top: TopItems, queries: Float32Array) -> TopItems:
+    """Take each query's own squared length off, which no ranking depends on."""
+    lengths = np.einsum("ij,ij->i", queries, queries, dtype=np.float64)
+    return TopItems(top.positions, (top.scores - lengths[:, None]).astype(np.float32))
 
 
 def relevance_of(asked: Labels, items: SearchedItems) -> Relevance:

@@ -117,8 +117,8 @@ def _finding(scores: PairedScores, policy: Policy, requirement: Requirement, gro
         margin=requirement.margin,
         baseline=_mean(baseline, clusters, policy),
         candidate=_mean(candidate, clusters, policy),
-        low=bounds.low,
-        high=bounds.high,
+        low=_steady(bounds.low),
+        high=_steady(bounds.high),
         n_queries=len(rows),
         n_clusters=bounds.n_clusters,
         verdict=Verdict.INCONCLUSIVE,
@@ -164,6 +164,11 @@ def _largest(clusters: LabelArray) -> int:
 def _mean(values: Float64Array, clusters: LabelArray, policy: Policy) -> float:
     counted = cluster_means(values, clusters) if policy.average == "unit" else values
     return float(counted.mean())
+
+
+def _steady(bound: float) -> float:
+    """Return a bound to twelve decimals: products of matrices round differently elsewhere."""
+    return round(bound, 12) + 0.0  # which makes -0.0 the same as 0.0
 
 
 def try_control(name: str, scores: PairedScores, policy: Policy, *, expected: Verdict) -> Control:

@@ -1,34 +1,168 @@
-"""Evidence: the per-query numbers that a certificate rests on, as one Parquet file."""
+"""Evidence: all that a certificate's verdict rests on, one row a query, as one Parquet file."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .evaluation.ranking import RankingScores
+from registry.arrays import Float64Array, Int64Array, LabelArray
+from registry.errors import DigestMismatchError, InvalidInputError, in_one_line
+
+from .evaluation.ranking import TopItems
+from .matrix import ByMetric
 from .probes import Labels
 
+SEPARATOR = " | "
+CONTROL = "control: "
+TOP_IDS, TOP_SCORES = "top ids", "top scores"
+_OLDER = "it was made before certificates could be replayed: certify again"
 
-def write_evidence(queries: Labels, cells: Mapping[str, RankingScores]) -> tuple[bytes, str]:
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """The numbers of every query, in one order.
+
+    Attributes:
+        asked: the queries: ids, labels and groups.
+        units: the independent unit of each query. Shape: (n_queries,).
+        n_relevant: relevant items of each query. Shape: (n_queries,).
+        cells: by cell of the matrix and metric, a number a query.
+        planted: likewise, of every control.
+        top: by cell, the first items of each query, as positions among the items.
+    """
+
+    asked: Labels
+    units: LabelArray
+    n_relevant: Int64Array
+    cells: Mapping[str, ByMetric]
+    planted: Mapping[str, ByMetric]
+    top: Mapping[str, TopItems] = field(default_factory=dict)
+
+
+def write_evidence(evidence: Evidence, item_ids: LabelArray) -> tuple[bytes, str]:
     """Return the bytes of a Parquet file, one row a query, and their SHA-256.
 
-    Columns are ``query``, ``label``, ``group`` and, for every cell and metric, a number named
-    ``products@2 -> products@1 | mAP``.
+    Columns are ``query``, ``label``, ``group`` (if there are groups), ``unit``, ``relevant`` and
+
+    - for every cell and metric a number, ``products@2 -> products@1 | mAP``;
+    - for every cell the first items, ``products@2 -> products@1 | top ids`` and ``| top scores``;
+    - for every control and metric a number, ``control: random model | mAP``.
+
+    Equal numbers give equal bytes with one version of pyarrow, whose name the file holds.
+
+    Args:
+        evidence: the numbers.
+        item_ids: ids of the items that were searched. Shape: (n_items,).
     """
-    columns: dict[str, object] = {
-        "query": pa.array([str(value) for value in queries.ids.tolist()]),
-        "label": pa.array([str(value) for value in queries.labels.tolist()]),
-    }
-    if queries.groups is not None:
-        columns["group"] = pa.array([str(value) for value in queries.groups.tolist()])
-    for cell, scores in cells.items():
-        for metric in scores.names:
-            columns[f"{cell} | {metric}"] = pa.array(scores.metric(metric))
+    asked = evidence.asked
+    columns = {"query": _texts(asked.ids), "label": _texts(asked.labels)}
+    if asked.groups is not None:
+        columns["group"] = _texts(asked.groups)
+    columns["unit"] = _names(evidence.units)
+    columns["relevant"] = pa.array(evidence.n_relevant)
+    for cell, by_metric in evidence.cells.items():
+        columns |= _numbers(cell, by_metric)
+        if cell in evidence.top:
+            columns |= _top(cell, evidence.top[cell], item_ids)
+    for name, by_metric in evidence.planted.items():
+        columns |= _numbers(CONTROL + name, by_metric)
     buffer = io.BytesIO()
     pq.write_table(pa.table(columns), buffer, compression="zstd")
     data = buffer.getvalue()
     return data, hashlib.sha256(data).hexdigest()
+
+
+def _texts(values: LabelArray) -> Any:
+    return pa.array(values.astype(str).tolist(), pa.string())
+
+
+def _names(values: LabelArray) -> Any:
+    """Keep numbers as numbers: the order of names, which a bound's draws follow, is theirs."""
+    return pa.array(values.astype(np.int64)) if values.dtype.kind in "iu" else _texts(values)
+
+
+def _numbers(name: str, by_metric: ByMetric) -> dict[str, Any]:
+    return {f"{name}{SEPARATOR}{metric}": pa.array(v) for metric, v in by_metric.items()}
+
+
+def _top(cell: str, top: TopItems, item_ids: LabelArray) -> dict[str, Any]:
+    """Return the first items as two columns of lists; where there are no more, a list ends."""
+    found = top.positions >= 0
+    offsets = pa.array(np.concatenate([[0], np.cumsum(found.sum(axis=1))]).astype(np.int32))
+    ids = _names(item_ids[top.positions[found]])
+    scores = pa.array(top.scores[found])
+    return {
+        f"{cell}{SEPARATOR}{TOP_IDS}": pa.ListArray.from_arrays(offsets, ids),
+        f"{cell}{SEPARATOR}{TOP_SCORES}": pa.ListArray.from_arrays(offsets, scores),
+    }
+
+
+def read_evidence(data: bytes, digest: str, name: str) -> Evidence:
+    """Read what a replay needs of what `write_evidence` wrote: all but the first items.
+
+    Args:
+        data: the bytes; nothing of them is parsed before they are known to be the right ones.
+        digest: SHA-256 of the file that the certificate rests on.
+        name: what the file is called, for messages.
+
+    Raises:
+        DigestMismatchError: if the bytes are others.
+        InvalidInputError: if it is not such a file, or an older one.
+    """
+    found = hashlib.sha256(data).hexdigest()
+    if found != digest:
+        raise DigestMismatchError(
+            f"{name} is not the evidence that the certificate rests on: "
+            f"expected sha256 {digest}, found sha256 {found}",
+            hint="it was changed or damaged, or belongs to another certificate",
+        )
+    try:
+        table = pq.read_table(io.BytesIO(data))
+    except (pa.ArrowException, OSError) as error:
+        raise InvalidInputError(f"{name} is no Parquet file: {in_one_line(error)}") from error
+    return _evidence(table, name)
+
+
+def _evidence(table: Any, name: str) -> Evidence:
+    columns: dict[str, LabelArray] = {
+        column: table.column(column).to_numpy()
+        for column in table.column_names
+        if not column.endswith((SEPARATOR + TOP_IDS, SEPARATOR + TOP_SCORES))
+    }
+    missing = [c for c in ("query", "label", "unit", "relevant") if c not in columns]
+    if missing or not len(table):
+        lacks = f"the column {missing[0]!r}" if missing else "any row"
+        raise InvalidInputError(f"{name} lacks {lacks}", hint=_OLDER)
+    groups = columns.get("group")
+    asked = Labels(
+        columns["query"], columns["label"], None if groups is None else groups.astype(str)
+    )
+    measured = {c: v for c, v in columns.items() if SEPARATOR in c}
+    return Evidence(
+        asked,
+        _plain(columns["unit"]),
+        columns["relevant"],
+        _by_name({c: v for c, v in measured.items() if not c.startswith(CONTROL)}),
+        _by_name(
+            {c.removeprefix(CONTROL): v for c, v in measured.items() if c.startswith(CONTROL)}
+        ),
+    )
+
+
+def _plain(names: LabelArray) -> LabelArray:
+    return names.astype(str) if names.dtype == object else names
+
+
+def _by_name(columns: Mapping[str, Float64Array]) -> dict[str, ByMetric]:
+    found: dict[str, dict[str, Float64Array]] = {}
+    for column, values in columns.items():
+        name, _, metric = column.rpartition(SEPARATOR)
+        found.setdefault(name, {})[metric] = values
+    return dict(found)

@@ -53,6 +53,14 @@ class Labels:
         object.__setattr__(self, "ids", _plain("ids", self.ids))
         object.__setattr__(self, "labels", _plain("labels", self.labels))
 
+    @property
+    def by_group(self) -> dict[str, Int64Array]:
+        """Rows of each group; one group ``all`` if none are given."""
+        if self.groups is None:
+            return {ALL: np.arange(len(self.ids))}
+        names = self.groups.astype(str)
+        return {str(name): np.flatnonzero(names == name) for name in np.unique(names)}
+
 
 def _plain(what: str, array: LabelArray) -> LabelArray:
     """Return int64 or fixed-width strings, whichever file the names came from."""
@@ -142,10 +150,7 @@ class Probe:
     @property
     def groups(self) -> dict[str, Int64Array]:
         """Rows of the queries of each group; one group ``all`` if none are given."""
-        if self.queries.groups is None:
-            return {ALL: np.arange(len(self.queries.ids))}
-        names = self.queries.groups.astype(str)
-        return {str(name): np.flatnonzero(names == name) for name in np.unique(names)}
+        return self.queries.by_group
 
     @property
     def digest(self) -> str:

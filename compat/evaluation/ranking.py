@@ -61,7 +61,7 @@ class RankingScores:
     @property
     def names(self) -> tuple[str, ...]:
         """Names that `metric` knows."""
-        return tuple(self._by_name())
+        return tuple(self.by_name)
 
     def metric(self, name: str) -> Float64Array:
         """Return the per-query array behind a metric's name. Shape: (n_queries,).
@@ -73,12 +73,14 @@ class RankingScores:
         Raises:
             ValueError: if nothing has that name.
         """
-        by_name = self._by_name()
+        by_name = self.by_name
         if name not in by_name:
             raise ValueError(f"no metric is named {name!r}; known: {', '.join(by_name)}")
         return by_name[name]
 
-    def _by_name(self) -> dict[str, Float64Array]:
+    @property
+    def by_name(self) -> dict[str, Float64Array]:
+        """The per-query array of every metric, by its name."""
         whole = {
             "mAP": self.average_precision,
             "MRR": self.reciprocal_rank,
@@ -88,6 +90,27 @@ class RankingScores:
         for family, by_k in (("hit", self.hit), ("recall", self.recall), ("nDCG", self.ndcg)):
             found |= {f"{family}@{k}": values for k, values in by_k.items()}
         return found
+
+    @classmethod
+    def from_metrics(
+        cls, by_name: Mapping[str, Float64Array], n_relevant: Int64Array
+    ) -> RankingScores:
+        """Return the scores of which `by_name` is this; mAP must be among them."""
+
+        def by_k(family: str) -> dict[int, Float64Array]:
+            prefix = f"{family}@"
+            found = {name: values for name, values in by_name.items() if name.startswith(prefix)}
+            return {int(name.removeprefix(prefix)): values for name, values in found.items()}
+
+        return cls(
+            by_name["mAP"],
+            by_k("hit"),
+            by_k("recall"),
+            n_relevant,
+            by_k("nDCG"),
+            by_name.get("MRR"),
+            by_name.get("mAP@R"),
+        )
 
 
 def score_rankings(  # noqa: PLR0913 (one door, three arrays and four named settings)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 
-import numpy as np
-
 from compat.certification import check_policy
-from compat.evaluation.ranking import RankingScores
-from compat.evidence import write_evidence
-from compat.probes import ALL, Probe
+from compat.controls import SERVED
+from compat.evidence import Evidence, write_evidence
+from compat.matrix import matrix_of
+from compat.probes import Probe
 from compat.sample_size import UnitsMissing, UnitsNeeded, missing_units, plan_units
 from registry.domain.canonical import Json
 from registry.domain.certificates import Certificate
@@ -25,8 +24,6 @@ from registry.service import Registry
 
 from .measuring import Bench, Measured, check_judgements, check_pair, measure
 from .pairs import Study, units_of
-
-MATRIX_METRICS = ("mAP", "hit@1", "hit@5", "recall@10")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +100,26 @@ def certify(  # noqa: PLR0913 -- what is certified, on what, by which rules, and
 
 
 def _issue(bench: Bench, measured: Measured, study: Study, *, dry_run: bool) -> Certification:
-    data, digest = write_evidence(bench.probe.queries, measured.cells)
+    data, digest = write_evidence(_evidence(bench, measured, study), measured.item_ids)
     certificate = _certificate(bench, measured, study, digest)
     if not dry_run:
         bench.registry.certificates.record(certificate, data)
     missing = missing_units(study.scores, study.findings, bench.policy)
     return Certification(certificate, study is measured.back, not dry_run, missing)
+
+
+def _evidence(bench: Bench, measured: Measured, study: Study) -> Evidence:
+    planted = {name: scores.by_name for name, scores in study.planted.items()}
+    if study.served is not None:
+        planted[SERVED] = {"hit@1": study.served}
+    return Evidence(
+        asked=bench.probe.queries,
+        units=study.scores.clusters,
+        n_relevant=study.scores.baseline.n_relevant,
+        cells={cell: scores.by_name for cell, scores in measured.cells.items()},
+        planted=planted,
+        top={cell: s.top for cell, s in measured.cells.items() if s.top is not None},
+    )
 
 
 def _certificate(
@@ -117,6 +128,7 @@ def _certificate(
     now = bench.registry.now()
     pair, models = study.pair, bench.registry.models
     stored = [s for s in measured.gallery.segments if s.version == pair.gallery_version]
+    cells = {cell: scores.by_name for cell, scores in measured.cells.items()}
     is_of_stored = study is measured.forward  # the way back searches re-embedded items
     return Certificate(
         gallery=bench.gallery,
@@ -131,8 +143,8 @@ def _certificate(
         policy=bench.policy.to_json(),
         findings=study.findings,
         controls=study.controls,
-        matrix=_matrix(bench.probe, measured.cells),
-        n_gallery_items=measured.n_items,
+        matrix=matrix_of(cells, bench.probe.queries),
+        n_gallery_items=len(measured.item_ids),
         gallery_digest=measured.gallery_digest,
         probe_digest=bench.probe.digest,
         evidence_digest=evidence_digest,
@@ -144,19 +156,6 @@ def _certificate(
         index=describe_index(measured.gallery, pair.gallery_version),
         n_gallery_rows=sum(s.n_rows for s in stored) if is_of_stored else 0,
     )
-
-
-def _matrix(
-    probe: Probe, cells: Mapping[str, RankingScores]
-) -> dict[str, dict[str, dict[str, float]]]:
-    rows = {ALL: np.arange(len(probe.queries.ids)), **probe.groups}
-    return {
-        cell: {
-            group: {name: float(scores.metric(name)[of].mean()) for name in MATRIX_METRICS}
-            for group, of in rows.items()
-        }
-        for cell, scores in cells.items()
-    }
 
 
 def _limits(bench: Bench, measured: Measured) -> tuple[str, ...]:

@@ -10,8 +10,9 @@ import numpy as np
 from compat.cells import SearchedItems, itself_among, measure_cell, relevance_of
 from compat.evaluation.qrels import relevance_from_qrels
 from compat.evaluation.ranking import RankingScores
+from compat.matrix import cell_name
 from compat.probes import Probe, align_labels, digest_array
-from registry.arrays import Float32Array, Int64Array
+from registry.arrays import Float32Array, Int64Array, LabelArray
 from registry.domain.canonical import digest_json
 from registry.domain.contracts import Contract, ContractKind
 from registry.domain.galleries import Gallery
@@ -22,7 +23,7 @@ from registry.galleries.search import SearchTarget
 from registry.galleries.segments import SegmentReader
 from registry.service import Registry
 
-from .pairs import Pair, Study, metric_ks, study_pair
+from .pairs import TOP_K, Pair, Study, metric_ks, study_pair
 
 
 @dataclass(slots=True)
@@ -33,7 +34,7 @@ class Measured:
         forward: the candidate's queries on the old vectors.
         back: old queries on the candidate's vectors, or None if that was not measured.
         cells: per-query scores by ``query version -> gallery version``.
-        n_items: items that were searched.
+        item_ids: ids of the items that were searched.
         gallery_digest: digest of the vectors that were searched.
         gallery: the gallery as it was when its vectors were read.
     """
@@ -42,7 +43,7 @@ class Measured:
     back: Study | None
     gallery: Gallery
     cells: dict[str, RankingScores] = field(default_factory=dict)
-    n_items: int = 0
+    item_ids: LabelArray = field(default_factory=lambda: np.empty(0, np.int64))
     gallery_digest: str = ""
 
 
@@ -64,6 +65,7 @@ class Bench:
             contract=contract,
             metric=self.registry.galleries.get(self.gallery).metric,
             ks=metric_ks(self.policy),
+            top_k=TOP_K,
         )
 
 
@@ -92,8 +94,11 @@ def measure(bench: Bench, old: ModelVersion, new: ModelVersion) -> Measured:
         forward,
         None,
         state.gallery,
-        {_cell(old, old): baseline, _cell(new, old): forward.scores.candidate},
-        len(items.ids),
+        {
+            cell_name(old.ref, old.ref): baseline,
+            cell_name(new.ref, old.ref): forward.scores.candidate,
+        },
+        items.ids,
         digest_json(
             [[part.file.digest for part in s.parts] for s in segments] + [digest_array(items.ids)]
         ),
@@ -118,18 +123,14 @@ def _measure_back(
     bench: Bench, old: ModelVersion, new: ModelVersion, items: SearchedItems, measured: Measured
 ) -> None:
     again = _reembedded_items(bench, new, items)
-    measured.cells[_cell(new, new)] = bench.cell(new, again, _itself(new))
+    measured.cells[cell_name(new.ref, new.ref)] = bench.cell(new, again, _itself(new))
     state = bench.registry.galleries.state(bench.gallery)
     if old.ref != state.query_version.ref:
         return
     pair = Pair(old.ref, new.ref, old.ref, _contract(bench, old, new), state.gallery.metric)
-    baseline = measured.cells[_cell(old, old)]
+    baseline = measured.cells[cell_name(old.ref, old.ref)]
     measured.back = study_pair(pair, bench.probe, again, baseline, bench.policy, old_items=items)
-    measured.cells[_cell(old, new)] = measured.back.scores.candidate
-
-
-def _cell(query: ModelVersion, gallery: ModelVersion) -> str:
-    return f"{query.ref} -> {gallery.ref}"
+    measured.cells[cell_name(old.ref, new.ref)] = measured.back.scores.candidate
 
 
 def _itself(version: ModelVersion) -> Contract:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +14,11 @@ from compat.cells import (
     own_positions,
     relevance_of,
 )
-from compat.certification import PairedScores, fewest_units, find, lenient, try_control
+from compat.certification import PairedScores, find
+from compat.controls import OLD, RANDOM, ROTATED, judge_controls
 from compat.evaluation.ranking import RankingScores
 from compat.probes import Probe
-from registry.arrays import Float32Array, Int64Array, LabelArray
+from registry.arrays import Float32Array, Float64Array, Int64Array, LabelArray
 from registry.domain.certificates import Control, Finding, Verdict
 from registry.domain.conclusions import conclude
 from registry.domain.contracts import Contract, ContractKind
@@ -27,6 +28,7 @@ from registry.domain.refs import VersionRef
 from registry.galleries.search import SearchTarget, search_segments
 
 COMMON_KS = (1, 5, 10)
+TOP_K = 10  # first items of each query that are kept as evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +52,23 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """The outcome of studying a pair."""
+    """The outcome of studying a pair.
+
+    Attributes:
+        pair: what was to be shown.
+        scores: what was measured.
+        findings: each requirement in each group.
+        controls: whether the gate behaved.
+        planted: scores of the candidates that were planted as controls, by name.
+        served: hit@1 of each query by the search that will serve, if it was tried.
+    """
 
     pair: Pair
     scores: PairedScores
     findings: tuple[Finding, ...]
     controls: tuple[Control, ...]
+    planted: Mapping[str, RankingScores]
+    served: Float64Array | None
 
     @property
     def verdict(self) -> Verdict:
@@ -98,53 +111,40 @@ def study_pair(  # noqa: PLR0913 -- what is studied, on what, and by which rules
             serve is compared with the exact one.
     """
     queries = probe.vectors_of(pair.query_version).vectors
-    bench = _Bench(pair, probe, items, baseline, policy)
-    scores = bench.measure(queries)
+    bench = _Bench(pair, probe, policy)
+    measured = bench.cell(queries, items, pair.contract, top_k=TOP_K)
+    scores = PairedScores(baseline, measured, units_of(probe, policy), probe.groups)
     rng = np.random.default_rng([policy.seed, 1])
-    controls = [
-        try_control("random model", bench.measure(_random(queries, rng)), policy, expected=_NO),
-        try_control("rotated model", bench.measure(_rotated(queries, rng)), policy, expected=_NO),
-        bench.try_old_model(old_items),
-    ]
-    if targets:
-        controls.append(_served(pair, probe, items, scores, policy, targets))
-    return Study(pair, scores, find(scores, policy), tuple(controls))
+    planted = {
+        RANDOM: bench.cell(_random(queries, rng), items, pair.contract),
+        ROTATED: bench.cell(_rotated(queries, rng), items, pair.contract),
+        OLD: bench.old_again(old_items),
+    }
+    served = _served(pair, probe, items, targets) if targets else None
+    controls = judge_controls(scores, planted, served, policy)
+    return Study(pair, scores, find(scores, policy), controls, planted, served)
 
 
 @dataclass(frozen=True, slots=True)
 class _Bench:
     pair: Pair
     probe: Probe
-    items: SearchedItems
-    baseline: RankingScores
     policy: Policy
 
-    def measure(self, queries: Float32Array) -> PairedScores:
-        """Measure some vectors of the queries as if the candidate had made them."""
-        found = self._cell(queries, self.items, self.pair.contract)
-        return self._paired(found)
-
-    def try_old_model(self, old_items: SearchedItems) -> Control:
-        """Measure the old model once more, as the candidate: it must pass."""
-        vectors = self.probe.vectors_of(self.pair.baseline_version).vectors
-        itself = Contract(ContractKind.SAME_SPACE, vectors.shape[1])
-        scores = self._paired(self._cell(vectors, old_items, itself))
-        rules = lenient(self.policy, fewest_units(scores, self.policy))
-        return try_control("old model", scores, rules, expected=Verdict.COMPATIBLE)
-
-    def _cell(
-        self, queries: Float32Array, items: SearchedItems, contract: Contract
+    def cell(
+        self, queries: Float32Array, items: SearchedItems, contract: Contract, *, top_k: int = 0
     ) -> RankingScores:
+        """Measure some vectors of the queries as if the candidate had made them."""
         ks, metric = metric_ks(self.policy), self.pair.metric
         asked = self.probe.queries
-        return measure_cell(queries, asked, items, contract=contract, metric=metric, ks=ks)
+        return measure_cell(
+            queries, asked, items, contract=contract, metric=metric, ks=ks, top_k=top_k
+        )
 
-    def _paired(self, found: RankingScores) -> PairedScores:
-        clusters = units_of(self.probe, self.policy)
-        return PairedScores(self.baseline, found, clusters, self.probe.groups)
-
-
-_NO = Verdict.INCOMPATIBLE
+    def old_again(self, old_items: SearchedItems) -> RankingScores:
+        """Measure the old model once more, as the candidate."""
+        vectors = self.probe.vectors_of(self.pair.baseline_version).vectors
+        return self.cell(vectors, old_items, Contract(ContractKind.SAME_SPACE, vectors.shape[1]))
 
 
 def _random(queries: Float32Array, rng: np.random.Generator) -> Float32Array:
@@ -158,23 +158,13 @@ def _rotated(queries: Float32Array, rng: np.random.Generator) -> Float32Array:
 
 
 def _served(
-    pair: Pair,
-    probe: Probe,
-    items: SearchedItems,
-    scores: PairedScores,
-    policy: Policy,
-    targets: Sequence[SearchTarget],
-) -> Control:
-    """Compare hit@1 of the search that will serve with that of the exact search."""
+    pair: Pair, probe: Probe, items: SearchedItems, targets: Sequence[SearchTarget]
+) -> Float64Array:
+    """Return hit@1 of each query by the search that will serve."""
     queries = probe.vectors_of(pair.query_version).vectors
-    k = min(2, len(items.ids))
-    hits = search_segments(targets, queries, k, pair.metric)
+    hits = search_segments(targets, queries, min(2, len(items.ids)), pair.metric)
     first = _first_others(hits.ids, itself_among(probe.queries, items), items.ids)
-    served = float(np.mean(relevance_of(probe.queries, items).holds(first)))
-    exact = float(scores.candidate.metric("hit@1").mean())
-    is_close = served >= exact - policy.control_margin
-    verdict = Verdict.COMPATIBLE if is_close else Verdict.INCONCLUSIVE
-    return Control("served search", Verdict.COMPATIBLE, verdict, served)
+    return relevance_of(probe.queries, items).holds(first).astype(np.float64)
 
 
 def _first_others(found: LabelArray, itself: Int64Array, ids: LabelArray) -> Int64Array:

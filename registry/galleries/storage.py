@@ -194,6 +194,13 @@ def verify_digest(root: Path, relative: str, digest: str) -> Path:
     return path
 
 
+def read_digested(root: Path, relative: str, digest: str) -> bytes:
+    """Return the bytes of a stored file of which only the digest is known; errors as above."""
+    path = verify_digest(root, relative, digest)
+    with _storage_errors(relative):
+        return path.read_bytes()
+
+
 def open_part(root: Path, file: StoredFile) -> PartData:
     """Check a part's bytes, then map it.
 

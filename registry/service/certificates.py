@@ -25,7 +25,7 @@ from ..galleries import storage
 from .context import Context, write_naming
 from .recording import check_recordable
 from .standing import CertificateState, condition_of
-from .verification import check_stored, sign_certificate
+from .verification import check_stored, read_evidence, sign_certificate
 from .views import read_state
 
 
@@ -134,6 +134,18 @@ class Certificates:
         """Return the certificate whose digest begins so."""
         with read(self._context.engine) as connection:
             return certificates.get_certificate(connection, digest).certificate
+
+    def evidence(self, digest: str) -> bytes:
+        """Return the evidence file of the certificate whose digest begins so.
+
+        Raises:
+            NotFoundError: if none or more than one does.
+            DigestMismatchError: if it or its evidence was changed.
+            CorruptFileError: if the evidence is missing.
+        """
+        with read(self._context.engine) as connection:
+            stored = certificates.get_certificate(connection, digest)
+        return read_evidence(self._context, stored)
 
     def state(self, digest: str) -> CertificateState:
         """Return the certificate whose digest begins so, with what became of it."""

@@ -56,6 +56,13 @@ def check_stored(context: Context, connection: Connection, stored: StoredCertifi
     return _verify(context.trust, envelope, name)
 
 
+def read_evidence(context: Context, stored: StoredCertificate) -> bytes:
+    """Return a certificate's evidence file; errors as `check_stored`'s."""
+    _check_evidence(context, stored, f"certificate {stored.certificate.digest[:12]}")
+    digest = stored.certificate.evidence_digest
+    return storage.read_digested(context.storage, stored.evidence_path, digest)
+
+
 def _check_evidence(context: Context, stored: StoredCertificate, name: str) -> None:
     digest = stored.certificate.evidence_digest
     try:
@@ -74,6 +81,20 @@ def read_envelope(trust: Trust, text: str, name: str) -> tuple[Certificate, str]
     trust.check_active()
     envelope = parse_envelope(text, name)
     key_id = trust.ring.verify(envelope, name)
+    return _certificate_in(envelope, name), key_id
+
+
+def read_unverified(text: str, name: str) -> Certificate:
+    """Read a certificate from its envelope, whoever signed it.
+
+    Raises:
+        SignatureError: if it is no envelope of a certificate.
+        InvalidInputError: if the certificate does not follow from its parts.
+    """
+    return _certificate_in(parse_envelope(text, name), name)
+
+
+def _certificate_in(envelope: Envelope, name: str) -> Certificate:
     if envelope.payload_type != PAYLOAD_TYPE:
         raise SignatureError(f"{name} is no in-toto statement: it is {envelope.payload_type!r}")
     try:
@@ -81,7 +102,7 @@ def read_envelope(trust: Trust, text: str, name: str) -> tuple[Certificate, str]
     except ValueError as error:
         raise SignatureError(f"{name} cannot be read: {error}", hint="update samespace") from error
     check_conclusion(certificate)
-    return certificate, key_id
+    return certificate
 
 
 def _verify(trust: Trust, envelope: Envelope, name: str) -> str:

@@ -54,6 +54,24 @@ def test_equals_a_double_loop(
         assert {k: v[i] for k, v in found.recall.items()} == pytest.approx(expected.recall)
 
 
+@pytest.mark.parametrize("metric", list(Metric))
+def test_the_first_items_come_with_the_scores_of_a_search(
+    rng: np.random.Generator, metric: Metric
+) -> None:
+    queries, items = random(rng, 3, 5), random(rng, 8, 4)
+    asked = Labels(np.array([2, 100, 101]), np.zeros(3, int))  # the first one is an item itself
+    held = SearchedItems(np.arange(8), np.zeros(8, int), [items[:3], items[3:]])
+    found = measure_cell(queries, asked, held, contract=prefix(4), metric=metric, ks=KS, top_k=3)
+    assert found.top is not None
+    for i, query in enumerate(queries):
+        scores = np.array([similarity(query[:4], item, metric) for item in items])
+        if i == 0:
+            scores[2] = -np.inf
+        best = np.argsort(-scores)[:3]
+        assert found.top.positions[i].tolist() == best.tolist()
+        assert found.top.scores[i] == pytest.approx(scores[best], rel=1e-4, abs=1e-5)
+
+
 def test_a_prefix_is_normalised_again() -> None:
     """Both items are unit vectors; the first is nearer, but its prefix is the shorter one."""
     items = np.array([[0.3, 0.0, 0.954], [0.6, 0.8, 0.0]], np.float32)

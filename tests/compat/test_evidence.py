@@ -2,16 +2,25 @@ from __future__ import annotations
 
 import hashlib
 import io
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
-from compat.evaluation.ranking import RankingScores
-from compat.evidence import write_evidence
+from compat.evaluation.ranking import RankingScores, TopItems
+from compat.evidence import Evidence, read_evidence, write_evidence
 from compat.probes import Labels
+from registry.errors import DigestMismatchError, InvalidInputError
 
 CELL = "products@2 -> products@1"
+ITEMS = np.array(["x", "y", "z"])
+TOP = TopItems(
+    np.array([[2, 0], [1, -1], [-1, -1], [0, 1]]),
+    np.array([[0.5, 0.25], [1, -np.inf], [-np.inf, -np.inf], [0, -1]], np.float32),
+)
 
 
 def scores(seed: int) -> RankingScores:
@@ -19,27 +28,97 @@ def scores(seed: int) -> RankingScores:
     return RankingScores(a, {1: b}, {10: c}, np.ones(4, np.int64))
 
 
+def evidence(seed: int = 0) -> Evidence:
+    return Evidence(
+        asked=Labels(np.arange(4), np.array(["a", "b", "a", "b"]), np.array([1, 1, 2, 2])),
+        units=np.array([10, 9, 10, 9]),
+        n_relevant=np.array([3, 1, 2, 1]),
+        cells={CELL: scores(seed).by_name},
+        planted={"random model": scores(5).by_name, "served search": {"hit@1": np.ones(4)}},
+        top={CELL: TOP},
+    )
+
+
 def read(data: bytes) -> Any:
     return pq.read_table(io.BytesIO(data)).to_pydict()
 
 
-def test_holds_every_number_of_every_query() -> None:
-    asked = Labels(np.arange(4), np.array(["a", "b", "a", "b"]), np.array([1, 1, 2, 2]))
-    data, digest = write_evidence(asked, {CELL: scores(0)})
+def test_holds_all_that_the_verdict_rests_on() -> None:
+    data, digest = write_evidence(evidence(), ITEMS)
     assert hashlib.sha256(data).hexdigest() == digest
     assert read(data) == {
         "query": ["0", "1", "2", "3"],
         "label": ["a", "b", "a", "b"],
         "group": ["1", "1", "2", "2"],
+        "unit": [10, 9, 10, 9],
+        "relevant": [3, 1, 2, 1],
         f"{CELL} | mAP": scores(0).average_precision.tolist(),
         f"{CELL} | hit@1": scores(0).hit[1].tolist(),
         f"{CELL} | recall@10": scores(0).recall[10].tolist(),
+        f"{CELL} | top ids": [["z", "x"], ["y"], [], ["x", "y"]],
+        f"{CELL} | top scores": [[0.5, 0.25], [1.0], [], [0.0, -1.0]],
+        "control: random model | mAP": scores(5).average_precision.tolist(),
+        "control: random model | hit@1": scores(5).hit[1].tolist(),
+        "control: random model | recall@10": scores(5).recall[10].tolist(),
+        "control: served search | hit@1": [1.0] * 4,
     }
 
 
+def test_ids_that_are_numbers_stay_numbers() -> None:
+    data, _ = write_evidence(evidence(), np.array([7, 8, 9]))
+    assert read(data)[f"{CELL} | top ids"] == [[9, 7], [8], [], [7, 8]]
+
+
 def test_the_same_numbers_are_the_same_bytes() -> None:
-    asked = Labels(np.arange(4), np.arange(4))
-    first, second = (write_evidence(asked, {CELL: scores(0)}) for _ in range(2))
+    bare = replace(evidence(), asked=Labels(np.arange(4), np.arange(4)), top={})
+    first, second = (write_evidence(bare, ITEMS) for _ in range(2))
     assert first == second
     assert "group" not in read(first[0])
-    assert write_evidence(asked, {CELL: scores(1)})[1] != first[1]
+    assert write_evidence(replace(bare, cells=evidence(1).cells), ITEMS)[1] != first[1]
+
+
+@pytest.mark.parametrize("units", [np.array([10, 9, 10, 9]), np.array(["b", "a", "b", "a"])])
+def test_what_was_written_is_read(units: Any) -> None:
+    given = replace(evidence(), units=units)
+    found = read_evidence(*write_evidence(given, ITEMS), "it")
+    assert found.asked.ids.tolist() == ["0", "1", "2", "3"]
+    assert {name: rows.tolist() for name, rows in found.asked.by_group.items()} == {
+        name: rows.tolist() for name, rows in given.asked.by_group.items()
+    }
+    assert (found.units.dtype, found.units.tolist()) == (units.dtype, units.tolist())
+    assert found.n_relevant.tolist() == [3, 1, 2, 1]
+    for got, want in ((found.cells, given.cells), (found.planted, given.planted)):
+        assert list(got) == list(want)
+        for name, by_metric in want.items():
+            assert list(got[name]) == list(by_metric)
+            for metric, values in by_metric.items():
+                assert got[name][metric].tobytes() == values.tobytes()
+
+
+def test_a_flipped_bit_is_named_before_anything_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, digest = write_evidence(evidence(), ITEMS)
+    monkeypatch.setattr(pq, "read_table", lambda *_: pytest.fail("it was parsed"))
+    for position in (0, len(data) // 2, len(data) - 1):
+        changed = bytearray(data)
+        changed[position] ^= 1
+        with pytest.raises(DigestMismatchError, match=f"it.parquet is not .* expected .* {digest}"):
+            read_evidence(bytes(changed), digest, "it.parquet")
+
+
+def test_what_is_no_evidence_is_refused() -> None:
+    for data, said in (
+        (b"PAR1", "no Parquet file"),
+        (
+            table({"query": ["a"], "label": ["b"], f"{CELL} | mAP": [1.0]}),
+            "lacks the column 'unit'",
+        ),
+        (table({"query": [], "label": [], "unit": [], "relevant": []}), "lacks any row"),
+    ):
+        with pytest.raises(InvalidInputError, match=said):
+            read_evidence(data, hashlib.sha256(data).hexdigest(), "it")
+
+
+def table(columns: dict[str, Any]) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(columns), buffer)
+    return buffer.getvalue()

@@ -1,0 +1,40 @@
+"""The compatibility matrix: means of the per-query numbers of every cell, by group."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from registry.arrays import Float64Array
+from registry.domain.refs import VersionRef
+
+from .probes import ALL, Labels
+
+MATRIX_METRICS = ("mAP", "hit@1", "hit@5", "recall@10")
+
+ByMetric = Mapping[str, Float64Array]
+
+
+def cell_name(query: VersionRef, gallery: VersionRef) -> str:
+    """Return the name of the cell of one version's queries on another's vectors."""
+    return f"{query} -> {gallery}"
+
+
+def matrix_of(
+    cells: Mapping[str, ByMetric], asked: Labels
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Return the means of every cell, over all queries and over each group of them.
+
+    Args:
+        cells: per-query numbers by metric, of each cell.
+        asked: the queries, in the same order.
+    """
+    rows = {ALL: np.arange(len(asked.ids)), **asked.by_group}
+    return {
+        cell: {
+            group: {name: float(of[name][row].mean()) for name in MATRIX_METRICS if name in of}
+            for group, row in rows.items()
+        }
+        for cell, of in cells.items()
+    }

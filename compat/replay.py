@@ -1,0 +1,141 @@
+"""Replaying a certificate: its verdict once more, from its evidence alone.
+
+Neither the registry nor a model nor a vector is needed: the rules are in the certificate, the
+numbers of every query in its evidence. What is recomputed must be the same, byte for byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+
+from registry.domain.canonical import Json, canonical_json
+from registry.domain.certificates import Certificate
+from registry.domain.conclusions import conclude
+from registry.domain.policies import Policy
+from registry.errors import InvalidInputError
+
+from .certification import PairedScores, find
+from .controls import OLD, RANDOM, ROTATED, SERVED, judge_controls
+from .evaluation.ranking import RankingScores
+from .evidence import Evidence
+from .matrix import ByMetric, cell_name, matrix_of
+
+_RECOMPUTED = ("findings", "controls", "matrix", "verdict")
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """The outcome of a replay.
+
+    Attributes:
+        certificate: as it is with everything recomputed.
+        difference: the first thing that differs, in words, or None.
+    """
+
+    certificate: Certificate
+    difference: str | None
+
+    @property
+    def is_same(self) -> bool:
+        """Whether every byte of the recomputed certificate is that of the recorded one."""
+        return self.difference is None
+
+
+def replay(certificate: Certificate, evidence: Evidence) -> Replay:
+    """Recompute findings, controls, matrix and verdict, and compare them with what is said.
+
+    Args:
+        certificate: with the policy that it was made by.
+        evidence: its evidence, whose digest was checked when it was read (`read_evidence`).
+
+    Raises:
+        InvalidInputError: if the evidence lacks what the certificate rests on, or has numbers
+            that no measurement gives.
+    """
+    policy = Policy.from_json(certificate.policy)
+    found = _recomputed(certificate, evidence, policy)
+    difference = _wrong_units(evidence, policy)
+    said, again = certificate.to_json(), found.to_json()
+    for name in _RECOMPUTED:
+        difference = difference or _difference(said[name], again[name], name)
+    if difference is None and canonical_json(said) != canonical_json(again):
+        difference = "its canonical JSON"
+    return Replay(found, difference)
+
+
+def _recomputed(certificate: Certificate, evidence: Evidence, policy: Policy) -> Certificate:
+    baseline = certificate.baseline_version
+    cells = (
+        cell_name(baseline, baseline),
+        cell_name(certificate.query_version, certificate.gallery_version),
+    )
+    old, new = (_scores(evidence, evidence.cells, name) for name in cells)
+    scores = PairedScores(old, new, evidence.units, evidence.asked.by_group)
+    planted = {n: _scores(evidence, evidence.planted, n) for n in (RANDOM, ROTATED, OLD)}
+    served = evidence.planted.get(SERVED, {}).get("hit@1")
+    try:
+        findings = find(scores, policy)
+        controls = judge_controls(scores, planted, served, policy)
+        matrix = matrix_of(evidence.cells, evidence.asked)
+    except ValueError as error:  # NaN, a number out of range, a metric that is not there
+        raise InvalidInputError(f"the evidence cannot be judged: {error}") from error
+    return replace(
+        certificate,
+        findings=findings,
+        controls=controls,
+        matrix=matrix,
+        verdict=conclude(findings, controls),
+    )
+
+
+def _scores(evidence: Evidence, measured: Mapping[str, ByMetric], name: str) -> RankingScores:
+    if "mAP" not in measured.get(name, {}):
+        raise InvalidInputError(
+            f"the evidence has no numbers of {name!r}, on which the certificate rests",
+            hint="it belongs to another certificate, or is older than replay: certify again",
+        )
+    return RankingScores.from_metrics(measured[name], evidence.n_relevant)
+
+
+def _wrong_units(evidence: Evidence, policy: Policy) -> str | None:
+    """Return how the units are not those that the policy resamples, if so."""
+    units, labels = evidence.units.astype(str), evidence.asked.labels.astype(str)
+    is_wrong = {
+        "class": not np.array_equal(units, labels),
+        "query": len(np.unique(units)) != len(units),
+    }
+    if not is_wrong.get(policy.unit, False):
+        return None
+    return f"units: the policy resamples each {policy.unit}, but the evidence other units"
+
+
+def _difference(said: Json, found: Json, path: str) -> str | None:
+    """Return the first place where two JSON values differ, with both, or None."""
+    if isinstance(said, Mapping) and isinstance(found, Mapping):
+        for key in sorted({*said, *found}):
+            if key not in said or key not in found:
+                only = "the certificate" if key in said else "the evidence"
+                return f"{path}, {key}: only {only} has it"
+            different = _difference(said[key], found[key], f"{path}, {key}")
+            if different:
+                return different
+        return None
+    if isinstance(said, list) and isinstance(found, list):
+        return _difference(_named(said), _named(found), path)
+    if canonical_json(said) == canonical_json(found):
+        return None
+    return f"{path}: the certificate says {said}, the evidence gives {found}"
+
+
+def _named(values: Sequence[Json]) -> dict[str, Json]:
+    """Return findings or controls with a name for each."""
+    found: dict[str, Json] = {}
+    for place, value in enumerate(values):
+        one = cast("Mapping[str, Json]", value)
+        what = one["name"] if "name" in one else f"{one['metric']} in {one['group']}"
+        found[f"{place + 1} ({what})"] = value
+    return found
