@@ -15,6 +15,7 @@ _COMMANDS = {
     "slots": "cli.commands.slots:slots",
     "train": "cli.commands.train:train",
     "certify": "cli.commands.certify:certify",
+    "report": "cli.commands.report:report",
     "promote": "cli.commands.promote:promote",
     "rollback": "cli.commands.rollback:rollback",
     "status": "cli.commands.status:status",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 
@@ -36,11 +36,13 @@ class Certification:
         certificate: the certificate.
         is_rollback: whether it certifies the way back: old queries on the new version's vectors.
         is_recorded: whether the registry holds it.
+        evidence: the file of per-query numbers that it rests on.
     """
 
     certificate: Certificate
     is_rollback: bool
     is_recorded: bool
+    evidence: bytes = field(repr=False)
 
 
 def certify(
@@ -96,7 +98,8 @@ def _issue(bench: Bench, measured: Measured, study: Study, *, dry_run: bool) -> 
     certificate = _certificate(bench, measured, study, digest)
     if not dry_run:
         bench.registry.certificates.record(certificate, data)
-    return Certification(certificate, study is measured.back, is_recorded=not dry_run)
+    is_rollback = study is measured.back
+    return Certification(certificate, is_rollback, is_recorded=not dry_run, evidence=data)
 
 
 def _certificate(

@@ -184,14 +184,27 @@ def verify_digest(root: Path, relative: str, digest: str) -> Path:
     path = resolve(root, relative)
     with _storage_errors(relative):
         if not path.is_file():
-            raise CorruptFileError(
-                f"{path} is missing, but the registry has a record of it",
-                hint="restore it from a backup; 'samespace doctor' lists all that is missing",
-            )
+            raise _missing(path)
         found = _digest(path)
         if found != digest:
             raise _mismatch(path, f"sha256 {digest}", f"sha256 {found}")
     return path
+
+
+def read_digested(root: Path, relative: str, digest: str) -> bytes:
+    """Return a stored file's bytes, the very ones that have the digest; errors as `verify_file`'s.
+
+    It is read once: what is checked is what is returned.
+    """
+    path = resolve(root, relative)
+    with _storage_errors(relative):
+        if not path.is_file():
+            raise _missing(path)
+        data = path.read_bytes()
+    found = hashlib.sha256(data).hexdigest()
+    if found != digest:
+        raise _mismatch(path, f"sha256 {digest}", f"sha256 {found}")
+    return data
 
 
 def open_part(root: Path, file: StoredFile) -> PartData:
@@ -240,6 +253,13 @@ def _place(temporary: Path, final: Path, stored: StoredFile) -> None:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _missing(path: Path) -> CorruptFileError:
+    return CorruptFileError(
+        f"{path} is missing, but the registry has a record of it",
+        hint="restore it from a backup; 'samespace doctor' lists all that is missing",
+    )
 
 
 def _mismatch(path: Path, expected: str, found: str) -> DigestMismatchError:

@@ -101,6 +101,20 @@ class Certificates:
                 for found in certificates.of_gallery(connection, gallery)
             )
 
+    def evidence(self, digest: str) -> bytes:
+        """Return the evidence file of the certificate whose digest begins so.
+
+        Raises:
+            NotFoundError: if none or more than one begins so.
+            DigestMismatchError: if the certificate or the file is not what was recorded.
+            CorruptFileError: if the file is missing.
+        """
+        with read(self._context.engine) as connection:
+            found = certificates.get_certificate(connection, digest)
+            paths = certificates.evidence_paths(connection, found.gallery)
+        relative = paths[found.digest]
+        return storage.read_digested(self._context.storage, relative, found.evidence_digest)
+
     def verify_files(self, gallery: str) -> int:
         """Compare each certificate and its evidence with their digests; return how many there are.
 
