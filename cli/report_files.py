@@ -1,4 +1,4 @@
-"""Files that a report is written into: asked for before anything is measured, written at the end."""
+"""Files for a report: checked before anything is measured, written whole at the end."""
 
 from __future__ import annotations
 

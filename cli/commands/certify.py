@@ -111,7 +111,10 @@ def certify(
         made = run(registry, gallery, new.ref, probe, _policy(policy_file), dry_run=dry_run)
         written = write_reports(session.reports, made, registry.now())
     return session.output.result(
-        as_data(made) | {"reports": written}, *shown(made), *told(written), exit_code=exit_code(made)
+        as_data(made) | {"reports": written},
+        *shown(made),
+        *told(written),
+        exit_code=exit_code(made),
     )
 
 

@@ -141,8 +141,7 @@ class Report:
             ),
             (
                 all(entry.evidence.groups is None for entry in self.entries),
-                "No groups of queries were declared: a loss in a part of them can hide in the "
-                "whole.",
+                "No groups of queries were declared: a loss in some can hide in the whole.",
             ),
         ]
         return tuple(dict.fromkeys([*said, *(text for is_absent, text in absent if is_absent)]))

@@ -128,9 +128,7 @@ def worst_classes(entry: Entry, metric: str, *, limit: int = 10) -> tuple[ClassC
         return ()
     means = np.bincount(of_class, weights=values) / sizes
     order = [place for place in np.argsort(means, kind="stable") if means[place] < -_SAME]
-    return tuple(
-        ClassChange(str(names[i]), int(sizes[i]), float(means[i])) for i in order[:limit]
-    )
+    return tuple(ClassChange(str(names[i]), int(sizes[i]), float(means[i])) for i in order[:limit])
 
 
 def _hits(entry: Entry) -> tuple[Float64Array, Float64Array] | None:

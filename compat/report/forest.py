@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from registry.domain.certificates import Finding
 
 from . import svg
-from .text import SYMBOLS, Html, join, required, signed
+from .text import SYMBOLS, Html, join, required, signed, tag
 
 _ROW, _TOP, _BOTTOM = 52, 8, 26
 
@@ -15,11 +15,10 @@ _ROW, _TOP, _BOTTOM = 52, 8, 26
 def forest(findings: Sequence[Finding]) -> Html:
     """Return the plot of some findings, one row each, on one axis.
 
-    A dashed line in each row is what the lower bound must reach; the full line is 0.
+    In each row the dashed line is what the lower bound must reach, the full line is 0.
     """
     scale = svg.Scale(*_reach(findings))
     height = _TOP + _ROW * len(findings) + _BOTTOM
-    zero = svg.line((scale(0), scale(0)), (_TOP, height - _BOTTOM), "zero")
     rows = [_row(found, scale, _TOP + _ROW * place) for place, found in enumerate(findings)]
     said = "; ".join(
         f"{f.metric} {f.group}: {signed(f.difference)}, bounds {signed(f.low)} and "
@@ -27,7 +26,7 @@ def forest(findings: Sequence[Finding]) -> Html:
         for f in findings
     )
     title = "Difference of candidate and baseline with its one-sided bounds"
-    return svg.figure(title, said, height, zero, *rows, _axis(scale, height))
+    return svg.figure(title, said, height, *rows, _axis(scale, height))
 
 
 def _reach(findings: Sequence[Finding]) -> tuple[float, float]:
@@ -41,14 +40,14 @@ def _reach(findings: Sequence[Finding]) -> tuple[float, float]:
 def _row(found: Finding, scale: svg.Scale, top: float) -> Html:
     middle = top + 34
     css = found.verdict.lower()
-    group = "all queries" if found.group == "all" else found.group
-    numbers = f"{signed(found.difference)}  [{signed(found.low)}, {signed(found.high)}]"
+    group = "all queries" if found.group == "all" else svg.shortened(found.group, 18)
+    name = tag("tspan", f"{SYMBOLS[found.verdict]} {found.metric}", {"class": css})
     margin = scale(-found.margin)
     return join(
         (
-            svg.text("0", top + 15, f"{SYMBOLS[found.verdict]} {found.metric}", f"start {css}"),
-            svg.text("86", top + 15, svg.shortened(group, 22), "start"),
-            svg.text("100%", top + 15, numbers, "end number"),
+            svg.text("0", top + 15, join((name, group), " "), "start"),
+            svg.text("100%", top + 15, _numbers(found), "end number"),
+            svg.line((scale(0), scale(0)), (middle - 11, middle + 11), "zero"),
             svg.line((margin, margin), (middle - 11, middle + 11), "margin"),
             svg.line((scale(found.low), scale(found.high)), (middle, middle), f"bounds {css}"),
             *(
@@ -63,10 +62,12 @@ def _row(found: Finding, scale: svg.Scale, top: float) -> Html:
 def _axis(scale: svg.Scale, height: float) -> Html:
     y = height - _BOTTOM
     marks = svg.ticks(scale.low, scale.high)
-    labels = [svg.text(scale(m), y + 18, signed_short(m), "middle muted") for m in marks]
+    labels = [svg.text(scale(m), y + 18, svg.mark(m), "middle muted") for m in marks]
     return join((svg.line(("0", "100%"), (y, y), "axis"), *labels))
 
 
-def signed_short(value: float) -> str:
-    """Return a mark of an axis."""
-    return f"{value:+g}".replace("-", "−") if value else "0"
+def _numbers(found: Finding) -> str:
+    difference, low, high = (
+        f"{value:+.3f}".replace("-", "−") for value in (found.difference, found.low, found.high)
+    )
+    return f"{difference} [{low}, {high}]"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from . import svg
 from .differences import Histogram
-from .forest import signed_short
 from .text import Html, join, percent, signed
 
 _HEIGHT, _TOP, _BASE = 190, 26, 160
@@ -54,5 +53,5 @@ def _bars(found: Histogram, scale: svg.Scale) -> list[Html]:
 def _mark(scale: svg.Scale, value: float) -> Html:
     x = scale(value)
     edge = {"0.00%": "start", "100.00%": "end"}.get(x, "middle")
-    label = svg.text(x, _BASE + 19, signed_short(value), f"{edge} muted")
+    label = svg.text(x, _BASE + 19, svg.mark(value), f"{edge} muted")
     return join((svg.line((x, x), (_BASE, _BASE + 4), "axis"), label))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from registry.domain.canonical import canonical_json, digest_json
-from registry.domain.policies import Requirement
 from registry.domain.certificates import Certificate, Criterion
+from registry.domain.policies import Requirement
 
 from . import words
 from .contents import Entry, Report

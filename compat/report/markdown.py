@@ -42,9 +42,7 @@ def _code(value: object) -> str:
     return f"<code>{inert(value)}</code>"
 
 
-def _table(
-    title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]
-) -> tuple[str, ...]:
+def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> tuple[str, ...]:
     head = "| " + " | ".join(name.removeprefix("#") for name in columns) + " |"
     rule = "|" + "|".join("---:" if name.startswith("#") else "---" for name in columns) + "|"
     body = ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
@@ -125,5 +123,3 @@ def _details(summary: str, items: Sequence[str]) -> tuple[str, ...]:
 
 def _group(name: str) -> str:
     return "all queries" if name == "all" else _code(name)
-
-

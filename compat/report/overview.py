@@ -86,7 +86,9 @@ def matrix(report: Report) -> Html:
         "Outlined cells are certified; the diagonal is each version on its own vectors."
     )
     grid = tag("div", join(maps), {"class": "maps"})
-    return _section("matrix", "Compatibility matrix", join((tag("p", note), grid, _numbers(report))))
+    return _section(
+        "matrix", "Compatibility matrix", join((tag("p", note), grid, _numbers(report)))
+    )
 
 
 def curves(report: Report) -> Html:

@@ -27,7 +27,9 @@ def render_html(report: Report) -> str:
         integrity(report),
     )
     body = (tag("main", join(main), {"id": "report"}), _footer(report))
-    return f"<!DOCTYPE html>\n{tag('html', join((_head(report), tag('body', join(body)))), _LANG)}\n"
+    return (
+        f"<!DOCTYPE html>\n{tag('html', join((_head(report), tag('body', join(body)))), _LANG)}\n"
+    )
 
 
 _LANG = {"lang": "en"}

@@ -34,8 +34,8 @@ def pair_section(place: int, entry: Entry) -> Html:
 def _findings(entry: Entry) -> Html:
     made = entry.certificate
     note = (
-        "Candidate minus baseline, query by query. The bounds decide, never the mean: the lower one "
-        "must stay right of the dashed line. Each bound is one-sided, at confidence "
+        "Candidate minus baseline, query by query. The bounds decide, never the mean: the lower "
+        "one must stay right of the dashed line. Each bound is one-sided, at confidence "
         f"{made.policy['confidence_level']}; what is resampled is the {made.policy['unit']}."
     )
     rows = [
@@ -134,7 +134,9 @@ def _controls(entry: Entry) -> Html:
         )
         for c in entry.certificate.controls
     ]
-    note = tag("p", "Planted cases with a known outcome: they show that the gate can say no, and yes.")
+    note = tag(
+        "p", "Planted cases with a known outcome: they show that the gate can say no, and yes."
+    )
     columns = ("control", "#value", "must be", "was", "so")
     return _part("Planted controls", join((note, table("Planted controls", columns, rows))))
 

@@ -25,7 +25,7 @@ class Scale:
     high: float
 
     def __call__(self, value: float) -> str:
-        """Return the position of a value as a share of the width; outside it stops at the border."""
+        """Return where a value stands, as a share of the width, and at the border if outside."""
         share = (value - self.low) / (self.high - self.low)
         return f"{100 * min(1.0, max(0.0, share)):.2f}%"
 
@@ -71,6 +71,11 @@ def ticks(low: float, high: float, *, at_most: int = 6) -> tuple[float, ...]:
         if last - first < at_most:
             return tuple(round(step * n, 9) for n in range(first, last + 1))
     return (low, high)
+
+
+def mark(value: float) -> str:
+    """Return the label of a place on an axis of differences."""
+    return f"{value:+g}".replace("-", "−") if value else "0"
 
 
 def shortened(value: object, limit: int) -> str:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from registry.domain.certificates import Certificate, Control, Finding, Verdict
 
 from .contents import Entry, Report
+from .text import required, signed
 
 
 class Meaning(NamedTuple):
@@ -71,17 +72,17 @@ def heading(entry: Entry) -> str:
 
 
 def worst(certificate: Certificate) -> Finding:
-    """Return the finding whose lower bound stays furthest behind what is required."""
+    """Return the finding whose lower bound has the least room above what is required."""
     return min(certificate.findings, key=lambda f: f.low + f.margin)
 
 
 def worst_sentence(certificate: Certificate) -> str:
-    """Say which group is the worst one."""
+    """Say how the requirement came out that is met with the least to spare, or missed by most."""
     found = worst(certificate)
     where = "over all queries" if found.group == "all" else f"in group '{found.group}'"
     return (
-        f"The tightest requirement is {found.metric} {where}: a drop of "
-        f"{max(0.0, -found.low):.4f} cannot be excluded, {found.margin:g} is accepted."
+        f"Tightest: {found.metric} {where}. Its difference is at least {signed(found.low)} by the "
+        f"lower bound; required is {required(found)}."
     )
 
 
