@@ -50,7 +50,7 @@ def _make_room(directory: Path, *, again: bool) -> list[str]:
     """Remove what an earlier demo made, and return the names of what else is there."""
     import shutil
 
-    from cli.demo.files import CONFIGS, PARTS, TRAINING
+    from cli.demo.files import CONFIGS, PARTS, REPORTS, TRAINING
     from registry.errors import AlreadyExistsError
 
     others: list[str] = []
@@ -61,7 +61,7 @@ def _make_room(directory: Path, *, again: bool) -> list[str]:
             raise AlreadyExistsError(f"{directory} is not empty", hint=hint)
         if (directory / DEFAULT_REGISTRY).exists():
             shutil.rmtree(directory / DEFAULT_REGISTRY)
-        for name in (*CONFIGS, *TRAINING, *PARTS):
+        for name in (*CONFIGS, *TRAINING, *PARTS, *REPORTS):
             (directory / name).unlink(missing_ok=True)
         others = sorted({path.name for path in directory.iterdir()} - {_MARKER})
     directory.mkdir(parents=True, exist_ok=True)

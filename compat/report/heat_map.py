@@ -11,8 +11,8 @@ Matrix = Mapping[str, Mapping[str, Mapping[str, float]]]
 Rgb = tuple[float, float, float]
 
 _STOPS: tuple[Rgb, ...] = ((241, 246, 252), (106, 163, 216), (12, 59, 117))
-_INKS = {"#0b1220": (11.0, 18.0, 32.0), "#ffffff": (255.0, 255.0, 255.0)}
-_LEFT, _TOP, _WIDTH, _HEIGHT = 38, 22, 82, 40
+_INKS = {"#000000": (0.0, 0.0, 0.0), "#ffffff": (255.0, 255.0, 255.0)}
+_LEFT, _TOP, _WIDTH, _HEIGHT = 34, 22, 66, 36
 
 
 def versions_of(matrix: Matrix) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from registry.domain.certificates import Verdict
 
 from . import words
@@ -49,20 +51,16 @@ def warnings(report: Report) -> list[str]:
 
 
 def certificates(report: Report) -> Html:
-    """Return one row for every certificate, with the requirement that decides."""
-    rows = [
-        (
-            _linked(place, entry),
-            badge(entry.certificate.verdict),
-            words.worst_sentence(entry.certificate),
-        )
+    """Return every certificate with the requirement that decides."""
+    items = [
+        tag("li", join((badge(entry.certificate.verdict), _linked(place, entry), worst), " "))
         for place, entry in enumerate(report.entries)
+        for worst in (tag("div", words.worst_sentence(entry.certificate)),)
     ]
-    return _section(
-        "certificates",
-        "What was certified",
-        table("Certificates of this certification", ("claim", "verdict", "tightest"), rows),
-    )
+    return _section("certificates", "What was certified", tag("ul", join(items), _CLAIMS))
+
+
+_CLAIMS = {"class": "claims"}
 
 
 def not_tested(report: Report) -> Html:
@@ -76,9 +74,8 @@ def matrix(report: Report) -> Html:
     means = report.matrix
     certified = {entry.cell for entry in report.entries}
     maps = [
-        tag("figure", join((_caption(metric, group), heat_map(means, group, metric, certified))))
+        tag("div", join(_maps(report, group, certified)), {"class": "maps"})
         for group in groups_of(means)
-        for metric in metrics_of(means)
     ]
     note = (
         "Rows are the version that embeds the queries, columns the version that made the vectors; "
@@ -89,6 +86,14 @@ def matrix(report: Report) -> Html:
     return _section(
         "matrix", "Compatibility matrix", join((tag("p", note), grid, _numbers(report)))
     )
+
+
+def _maps(report: Report, group: str, certified: Collection[str]) -> list[Html]:
+    means = report.matrix
+    return [
+        tag("figure", join((_caption(metric, group), heat_map(means, group, metric, certified))))
+        for metric in metrics_of(means)
+    ]
 
 
 def curves(report: Report) -> Html:

@@ -6,6 +6,7 @@ set -euo pipefail
 
 folder=${REPORTS:-samespace-report}
 mkdir -p "$folder"
+rm -f "$folder"/{report.html,report.md,junit.xml} # of an earlier run: it would speak for this one
 
 options=(--registry "${REGISTRY:-.samespace}" --report "$folder/report.html"
   --markdown "$folder/report.md" --junit "$folder/junit.xml")

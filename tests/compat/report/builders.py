@@ -170,5 +170,3 @@ def hostile_report() -> Report:
         issued_by=HOSTILE,
     )
     return Report((replace(entry, certificate=hostile, staleness=HOSTILE),), NOW)
-
-
