@@ -52,7 +52,7 @@ def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]])
 def _matrix(report: Report) -> tuple[Sequence[str], list[Sequence[object]]]:
     means = report.matrix
     names = metrics_of(means)
-    rows = [
+    rows: list[Sequence[object]] = [
         (
             _code(cell),
             _group(group),

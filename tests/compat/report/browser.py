@@ -62,9 +62,11 @@ function measure(frame) {
   const texts = [...page.querySelectorAll('svg text')].map(t => t.getBoundingClientRect());
   return {
     inner: frame.contentWindow.innerWidth, scroll: root.scrollWidth, height: root.scrollHeight,
-    paper: getComputedStyle(page.body).backgroundColor, contrast: worst(page),
+    paper: getComputedStyle(page.body).backgroundColor,
+    contrast: worst(page),
     verdict: page.querySelector('.verdict').innerText,
-    rows: page.querySelectorAll('tbody tr').length, plots: page.querySelectorAll('svg[role]').length,
+    rows: page.querySelectorAll('tbody tr').length,
+    plots: page.querySelectorAll('svg[role]').length,
     maps: page.querySelectorAll('.heat rect').length, title: page.title,
     text: page.body.innerText, ran: 'planted' in frame.contentWindow,
     narrow: [...page.querySelectorAll('.plot')].filter(p => p.clientWidth < 250).length,
