@@ -11,6 +11,8 @@ from compat.evidence import EvidenceTable
 from registry.domain.certificates import Certificate, Verdict
 from registry.domain.conclusions import combine
 
+Matrix = Mapping[str, Mapping[str, Mapping[str, float]]]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Entry:
@@ -121,13 +123,17 @@ class Report:
         return next(e for e in self.claims if e.certificate.verdict is self.verdict)
 
     @property
-    def matrix(self) -> dict[str, Mapping[str, Mapping[str, float]]]:
-        """The means of every measured cell, by group and metric."""
-        return {
-            cell: by_group
-            for entry in self.entries
-            for cell, by_group in entry.certificate.matrix.items()
-        }
+    def matrices(self) -> dict[str, Matrix]:
+        """The measured matrices by the version whose items were searched.
+
+        There is one for each version that the gallery holds, for their items differ; the way back
+        is measured on the same items as the way forward.
+        """
+        found: dict[str, Matrix] = {}
+        for entry in self.entries:
+            made = entry.certificate
+            found.setdefault(str(made.baseline_version), made.matrix)
+        return found
 
     @property
     def limits(self) -> tuple[str, ...]:

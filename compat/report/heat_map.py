@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 
+from .contents import Matrix
 from .svg import figure
 from .text import Html, join, tag
 
-Matrix = Mapping[str, Mapping[str, Mapping[str, float]]]
 Rgb = tuple[float, float, float]
 
 _STOPS: tuple[Rgb, ...] = ((241, 246, 252), (106, 163, 216), (12, 59, 117))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from . import words
-from .contents import Entry, Report
+from .contents import Entry, Matrix, Report
 from .differences import find_flips
 from .heat_map import cells_of, groups_of, metrics_of
 from .overview import warnings
@@ -23,8 +23,9 @@ def render_markdown(report: Report) -> str:
         inert(report.deciding.certificate.statement) + ".",
         "",
         *(f"**{inert(text)}**\n" for text in warnings(report)),
-        *_table("Compatibility matrix", *_matrix(report)),
     ]
+    for held, means in report.matrices.items():
+        lines += _table(f"Compatibility matrix, items of {inert(held)}", *_matrix(means))
     for entry in report.entries:
         lines += [f"### {SYMBOLS[entry.certificate.verdict]} {inert(words.heading(entry))}", ""]
         lines += [*_findings(entry), *_flips(entry), *_controls(entry)]
@@ -49,8 +50,7 @@ def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]])
     return (f"**{title}**", "", head, rule, *body, "")
 
 
-def _matrix(report: Report) -> tuple[Sequence[str], list[Sequence[object]]]:
-    means = report.matrix
+def _matrix(means: Matrix) -> tuple[Sequence[str], list[Sequence[object]]]:
     names = metrics_of(means)
     rows: list[Sequence[object]] = [
         (

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from registry.domain.certificates import Verdict
 
 from . import words
-from .contents import Entry, Report
+from .contents import Entry, Matrix, Report
 from .curves import backfill_plot, roc_plot
 from .heat_map import cells_of, groups_of, heat_map, metrics_of
 from .tables import table
@@ -71,25 +71,26 @@ def not_tested(report: Report) -> Html:
 
 def matrix(report: Report) -> Html:
     """Return the heat maps of every measured metric and group, and their numbers as a table."""
-    means = report.matrix
     certified = {entry.cell for entry in report.entries}
-    maps = [
-        tag("div", join(_maps(report, group, certified)), {"class": "maps"})
-        for group in groups_of(means)
-    ]
     note = (
         "Rows are the version that embeds the queries, columns the version that made the vectors; "
         "the mean over the queries is in each cell, from 0 to 1, larger is better. "
         "Outlined cells are certified; the diagonal is each version on its own vectors."
     )
-    grid = tag("div", join(maps), {"class": "maps"})
-    return _section(
-        "matrix", "Compatibility matrix", join((tag("p", note), grid, _numbers(report)))
-    )
+    several = len(report.matrices) > 1
+    parts = [tag("p", note)]
+    for held, means in report.matrices.items():
+        where = f"On the items that {held} made"
+        parts += [tag("h3", where)] if several else []
+        parts += [
+            tag("div", join(_maps(means, group, certified)), {"class": "maps"})
+            for group in groups_of(means)
+        ]
+        parts.append(_numbers(means, where))
+    return _section("matrix", "Compatibility matrix", join(parts))
 
 
-def _maps(report: Report, group: str, certified: Collection[str]) -> list[Html]:
-    means = report.matrix
+def _maps(means: Matrix, group: str, certified: Collection[str]) -> list[Html]:
     return [
         tag("figure", join((_caption(metric, group), heat_map(means, group, metric, certified))))
         for metric in metrics_of(means)
@@ -106,8 +107,7 @@ def curves(report: Report) -> Html:
     return join(parts)
 
 
-def _numbers(report: Report) -> Html:
-    means = report.matrix
+def _numbers(means: Matrix, where: str) -> Html:
     names = metrics_of(means)
     rows = [
         (cell, group, *(f"{values[n]:.4f}" if n in values else "–" for n in names))
@@ -117,7 +117,7 @@ def _numbers(report: Report) -> Html:
     ]
     columns = ("queries → vectors", "group", *(f"#{name}" for name in names))
     summary = tag("summary", "The same as a table")
-    return tag("details", join((summary, table("Compatibility matrix", columns, rows))))
+    return tag("details", join((summary, table(where, columns, rows))))
 
 
 def _caption(metric: str, group: str) -> Html:

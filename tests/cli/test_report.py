@@ -51,7 +51,10 @@ def test_a_dry_run_writes_reports_that_say_so(shop: Run, tmp_path: Path) -> None
 def test_a_folder_that_is_missing_is_told_before_anything_is_measured(
     shop: Run, tmp_path: Path, option: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("compat.workflow.certifying.certify", lambda *_, **__: pytest.fail())
+    def measured(*_: object, **__: object) -> None:
+        pytest.fail("it was measured")
+
+    monkeypatch.setattr("compat.workflow.certifying.certify", measured)
     before = snapshot(tmp_path)
     found = shop(*CERTIFY, option, "missing/r.html")
     assert found.code == 2

@@ -237,6 +237,17 @@ def test_the_way_back_has_no_say_but_every_version_that_is_held_has() -> None:
     assert "must not search" in top_of(render_html(mixed))
 
 
+def test_each_version_that_is_held_has_a_matrix_of_its_own() -> None:
+    """They are means over different items, so the same cell may hold two numbers."""
+    first = make_entry(GOOD)
+    other = {name: {"all": {"mAP": 0.9876}} for name in first.certificate.matrix}
+    held = replace(first.certificate, baseline_version=NEW, matrix=other)
+    text = Page(render_html(Report((first, replace(first, certificate=held)), NOW))).text
+    assert "On the items that products@2 made" in text
+    assert text.count("0.9876") == 2 * len(other)  # in the map and in the table
+    assert f"{first.certificate.matrix[first.cell]['all']['mAP']:.4f}" in text
+
+
 def test_the_same_report_is_the_same_page() -> None:
     assert render_html(good_report()) == render_html(good_report())
     assert len(good_report().entries[0].evidence.queries) == N

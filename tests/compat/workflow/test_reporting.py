@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from compat.report import render_html, render_junit, render_markdown
 from compat.workflow.certifying import certify
 from compat.workflow.reporting import read_report, report_of
-from registry import Registry
 from registry.errors import CorruptFileError, DigestMismatchError, NotFoundError
-from tests.compat.workflow.builders import POLICY, World, make_world
-
-
-@pytest.fixture
-def world(registry: Registry) -> World:
-    return make_world(registry)
+from tests.compat.workflow.builders import POLICY, World
 
 
 def test_the_registry_gives_the_very_report_that_certifying_gave(world: World) -> None:
@@ -62,7 +57,7 @@ def test_a_certificate_that_holds_no_longer_says_why(world: World) -> None:
     probe = world.probe()
     certify(world.registry, "shop", "products@2", probe, POLICY)
     assert "holds no longer" not in render_html(read_report(world.registry, "shop"))
-    world.registry.delete("shop", list(range(40)))
+    world.registry.galleries.delete("shop", np.arange(40))
     assert "holds no longer" in render_html(read_report(world.registry, "shop"))
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from tests.cli.worlds import CERTIFY, Run, snapshot
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 ACTION = ROOT / ".github" / "actions" / "certify"
 HOW_TO = ROOT / "docs" / "how-to" / "gate-a-pull-request.md"
 ARGUMENTS = "\n".join((*CERTIFY[3:], "--dry-run"))
