@@ -17,6 +17,7 @@ _COMMANDS = {
     "policy": "cli.commands.policy:policy",
     "certify": "cli.commands.certify:certify",
     "certificate": "cli.commands.certificate:certificate",
+    "report": "cli.commands.report:report",
     "promote": "cli.commands.promote:promote",
     "rollback": "cli.commands.rollback:rollback",
     "status": "cli.commands.status:status",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,11 +23,19 @@ INPUT_FILE = click.Path(path_type=Path, dir_okay=False)
 
 @dataclass(slots=True)
 class Session:
-    """Which registry a command works on, and how it answers. Filled by `session_options`."""
+    """Which registry a command works on, and how it answers. Filled by `session_options`.
+
+    Attributes:
+        where: a directory, or a database URL.
+        storage: folder of the files, if they are not in that directory.
+        as_json: whether the answer is one JSON object.
+        reports: files to write a report into, by format; filled by `report_options`.
+    """
 
     where: str = DEFAULT_REGISTRY
     storage: Path | None = None
     as_json: bool = False
+    reports: dict[str, Path] = field(default_factory=dict)
 
     @property
     def output(self) -> Output:

@@ -17,7 +17,7 @@ from registry.errors import DigestMismatchError, InvalidInputError, in_one_line
 
 from .evaluation.ranking import TopItems
 from .matrix import ByMetric
-from .probes import Labels
+from .probes import ALL, Labels
 
 SEPARATOR = " | "
 CONTROL = "control: "
@@ -44,6 +44,10 @@ class Evidence:
     cells: Mapping[str, ByMetric]
     planted: Mapping[str, ByMetric]
     top: Mapping[str, TopItems] = field(default_factory=dict)
+
+    def rows(self) -> dict[str, Int64Array]:
+        """Return the rows of each group; ``all`` is every query."""
+        return {ALL: np.arange(len(self.asked.ids))} | self.asked.by_group
 
 
 def write_evidence(evidence: Evidence, item_ids: LabelArray) -> tuple[bytes, str]:

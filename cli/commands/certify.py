@@ -17,6 +17,7 @@ from cli.options import (
     session_options,
     trust_space_option,
 )
+from cli.report_files import report_options, told, write_reports
 
 if TYPE_CHECKING:
     from registry import ModelVersion, VersionRef
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 @click.option("--factory", metavar="MODULE:NAME", help="Builds your own backbone, with --data.")
 @click.option("--convert", is_flag=True, help="Convert vectors to contiguous float32.")
 @trust_space_option
+@report_options
 @dry_run_option
 @session_options
 @pass_session
@@ -78,6 +80,9 @@ def certify(
 
     The certificate is signed with your key.
 
+    --report writes a page for those who decide, --markdown a summary for a pull request, --junit
+    a file for CI; 'samespace report' writes them later.
+
     Exit code: 0 COMPATIBLE, 1 INCOMPATIBLE, 3 INCONCLUSIVE.
 
     \b
@@ -104,16 +109,13 @@ def certify(
         new = registry.models.get(version)
         target = registry.galleries.get(gallery)
         reader = Reader(registry, factory, convert, session.as_json, target.id_type)
-        held = target.versions()
         if data is not None:
-            needed = dict.fromkeys((*held, new.ref))
-            queries = {ref: reader.data(registry.models.get(ref), data) for ref in needed}
+            queries = _embed_queries(reader, (*target.versions(), new.ref), data)
         else:
             queries = _read_queries(reader, files)
         again = _read_again(reader, gallery, new, reembedded, reembedded_ids, gallery_data)
         if not trust_space:
-            for rows in (*queries.values(), *([again] if again else [])):
-                check_look(registry, gallery, rows)
+            _check_looks(reader, gallery, (*queries.values(), *([again] if again else [])))
         asked = tuple(queries.values())
         probe = Probe(
             judged_queries(qrels, query_ids, asked)
@@ -125,8 +127,13 @@ def certify(
         )
         notes, policy = PlanNotes(session.output), read_policy(policy_file)
         made = run(registry, gallery, new.ref, probe, policy, dry_run=dry_run, on_plan=notes.say)
-    data = as_data(made, notes.plan)
-    return session.output.result(data, *shown(made), exit_code=exit_code(made))
+        written = write_reports(session.reports, made, registry.now())
+    return session.output.result(
+        as_data(made, notes.plan) | {"reports": written},
+        *shown(made),
+        *told(written),
+        exit_code=exit_code(made),
+    )
 
 
 def _check_relevance(
@@ -138,6 +145,18 @@ def _check_relevance(
         raise click.UsageError("--query-ids FILE goes with --qrels FILE")
     if qrels is None and gallery_labels is None:
         raise click.UsageError("what is relevant? give --gallery-labels FILE, or --qrels FILE")
+
+
+def _embed_queries(
+    reader: Reader, versions: tuple[VersionRef, ...], data: Path
+) -> dict[VersionRef, Rows]:
+    models = reader.registry.models
+    return {ref: reader.data(models.get(ref), data) for ref in dict.fromkeys(versions)}
+
+
+def _check_looks(reader: Reader, gallery: str, given: tuple[Rows, ...]) -> None:
+    for rows in given:
+        check_look(reader.registry, gallery, rows)
 
 
 def _read_queries(reader: Reader, files: tuple[str, ...]) -> dict[VersionRef, Rows]:

@@ -70,7 +70,7 @@ def _make_room(directory: Path, *, again: bool) -> list[str]:
     """Remove what an earlier demo made, and return the names of what else is there."""
     import shutil
 
-    from cli.demo.files import CONFIGS, PARTS, TRAINING
+    from cli.demo.files import CONFIGS, PARTS, REPORTS, TRAINING
     from registry.errors import AlreadyExistsError
 
     others: list[str] = []
@@ -82,7 +82,7 @@ def _make_room(directory: Path, *, again: bool) -> list[str]:
         for name in (DEFAULT_REGISTRY, KEYS):
             if (directory / name).exists():
                 shutil.rmtree(directory / name)
-        for name in (*CONFIGS, *TRAINING, *PARTS):
+        for name in (*CONFIGS, *TRAINING, *PARTS, *REPORTS):
             (directory / name).unlink(missing_ok=True)
         others = sorted({path.name for path in directory.iterdir()} - {_MARKER})
     directory.mkdir(parents=True, exist_ok=True)

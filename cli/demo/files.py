@@ -13,6 +13,7 @@ from registry.arrays import Int64Array
 CONFIGS = ("v1.toml", "v2.toml", "independent.toml", "policy.toml")
 TRAINING = ("train_v1.npz", "train_v2.npz")
 PARTS = ("gallery.npz", "new_items.npz", "queries.npz")
+REPORTS = ("report.html", "refused.html")
 SPLIT_SEED = 0
 
 

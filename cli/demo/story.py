@@ -17,7 +17,7 @@ from registry import Registry
 from registry.domain.certificates import Certificate
 from registry.vector_files import read_labels
 
-from .files import write_files
+from .files import REPORTS, write_files
 from .shell import Shell
 
 _PROBE = (
@@ -94,14 +94,20 @@ def _two_candidates(shell: Shell) -> None:
 
 def _certify(shell: Shell) -> None:
     shell.step("Certify both against the gallery: new queries on the old vectors")
-    shell.run(f"certify shelf characters@3 {_PROBE}", expect=(1,))
+    served, refused = REPORTS
+    shell.run(f"certify shelf characters@3 {_PROBE} --report {refused}", expect=(1,))
     shell.say(
         """Refused: its vectors have enough dimensions, so nothing would have failed, yet its
         answers are near chance. This is what a plain swap of the model does. Promotion is refused
         too:"""
     )
     shell.run("promote shelf characters@3", expect=(4,))
-    shell.run(f"certify shelf characters@2 {_PROBE}")
+    shell.run(f"certify shelf characters@2 {_PROBE} --report {served}")
+    shell.say(
+        f"""What the person who signs for the upgrade wants to see is {served}, a page for any
+        browser; {refused} beside it is the report on the version that was refused:"""
+    )
+    click.echo(f"  {Path(served).resolve()}")
     shell.run("certificate list shelf")
 
 
@@ -170,6 +176,7 @@ def _end(shell: Shell) -> None:
     click.echo(
         f"\n{shell.seconds:.0f} s in all. Look further:\n"
         f"  cd {Path.cwd().name} && export SAMESPACE_KEYS=$PWD/.samespace-keys\n"
+        "  report.html, refused.html              the certificates, to be opened in a browser\n"
         "  samespace status                       what serves, and which certificates hold\n"
         "  samespace certificate list shelf       their states; verify and export take a digest\n"
         "  samespace lineage characters           where the versions came from\n"

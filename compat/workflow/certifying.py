@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 
@@ -34,12 +34,14 @@ class Certification:
         certificate: the certificate.
         is_rollback: whether it certifies the way back: old queries on the new version's vectors.
         is_recorded: whether the registry holds it.
+        evidence: the file of per-query numbers that it rests on.
         missing: for each finding that is inconclusive, how many more units would show it.
     """
 
     certificate: Certificate
     is_rollback: bool
     is_recorded: bool
+    evidence: bytes = field(repr=False)
     missing: tuple[UnitsMissing, ...] = ()
 
 
@@ -104,8 +106,9 @@ def _issue(bench: Bench, measured: Measured, study: Study, *, dry_run: bool) -> 
     certificate = _certificate(bench, measured, study, digest)
     if not dry_run:
         bench.registry.certificates.record(certificate, data)
+    is_back, recorded = study is measured.back, not dry_run
     missing = missing_units(study.scores, study.findings, bench.policy)
-    return Certification(certificate, study is measured.back, not dry_run, missing)
+    return Certification(certificate, is_back, recorded, data, missing)
 
 
 def _evidence(bench: Bench, measured: Measured, study: Study) -> Evidence:

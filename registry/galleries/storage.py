@@ -184,10 +184,7 @@ def verify_digest(root: Path, relative: str, digest: str) -> Path:
     path = resolve(root, relative)
     with _storage_errors(relative):
         if not path.is_file():
-            raise CorruptFileError(
-                f"{path} is missing, but the registry has a record of it",
-                hint="restore it from a backup; 'samespace doctor' lists all that is missing",
-            )
+            raise _missing(path)
         found = _digest(path)
         if found != digest:
             raise _mismatch(path, f"sha256 {digest}", f"sha256 {found}")
@@ -195,10 +192,19 @@ def verify_digest(root: Path, relative: str, digest: str) -> Path:
 
 
 def read_digested(root: Path, relative: str, digest: str) -> bytes:
-    """Return the bytes of a stored file of which only the digest is known; errors as above."""
-    path = verify_digest(root, relative, digest)
+    """Return a stored file's bytes, the very ones that have the digest; errors as `verify_file`'s.
+
+    It is read once: what is checked is what is returned.
+    """
+    path = resolve(root, relative)
     with _storage_errors(relative):
-        return path.read_bytes()
+        if not path.is_file():
+            raise _missing(path)
+        data = path.read_bytes()
+    found = hashlib.sha256(data).hexdigest()
+    if found != digest:
+        raise _mismatch(path, f"sha256 {digest}", f"sha256 {found}")
+    return data
 
 
 def open_part(root: Path, file: StoredFile) -> PartData:
@@ -247,6 +253,13 @@ def _place(temporary: Path, final: Path, stored: StoredFile) -> None:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _missing(path: Path) -> CorruptFileError:
+    return CorruptFileError(
+        f"{path} is missing, but the registry has a record of it",
+        hint="restore it from a backup; 'samespace doctor' lists all that is missing",
+    )
 
 
 def _mismatch(path: Path, expected: str, found: str) -> DigestMismatchError:

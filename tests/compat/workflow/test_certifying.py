@@ -40,9 +40,12 @@ OWN = "products@1 -> products@1"
 CROSS = "products@2 -> products@1"
 
 
-def only(world: World, probe: Probe, policy: Policy = POLICY, **given: bool) -> Certificate:
+def only(
+    world: World, probe: Probe, policy: Policy = POLICY, *, dry_run: bool = False
+) -> Certificate:
     """Certify the second version on the first one's vectors."""
-    return certify(world.registry, "shop", "products@2", probe, policy, **given)[0].certificate
+    made = certify(world.registry, "shop", "products@2", probe, policy, dry_run=dry_run)
+    return made[0].certificate
 
 
 def verdicts(certificate: Certificate) -> dict[str, Verdict]:

@@ -14,6 +14,7 @@ from registry.domain.galleries import StoredFile
 from registry.domain.liveness import describe_index
 from registry.errors import (
     AlreadyExistsError,
+    CorruptFileError,
     DigestMismatchError,
     InvalidInputError,
     NotCertifiedError,
@@ -54,6 +55,23 @@ def test_a_certificate_is_recorded_with_its_evidence(
     assert event.kind is EventKind.CERTIFICATE_RECORDED
     assert event.payload["certificate"] == digest
     assert registry.find_tampering() == ()
+
+
+def test_evidence_is_given_out_only_as_it_was_recorded(
+    registry: Registry, shop: str, v1: ModelVersion, v2: ModelVersion
+) -> None:
+    made = make_certificate(registry, shop, v2.ref, v1.ref)
+    digest = registry.certificates.record(made, EVIDENCE)
+    assert registry.certificates.evidence(digest[:8]) == EVIDENCE
+    (path,) = (registry.storage / "certificates" / shop).iterdir()
+    path.write_bytes(EVIDENCE[:-1] + bytes([EVIDENCE[-1] ^ 1]))
+    with pytest.raises(DigestMismatchError, match="not the file that was recorded"):
+        registry.certificates.evidence(digest)
+    path.unlink()
+    with pytest.raises(CorruptFileError, match="is missing"):
+        registry.certificates.evidence(digest)
+    with pytest.raises(NotFoundError, match="no certificate begins"):
+        registry.certificates.evidence("0" * 64)
 
 
 def test_it_is_recorded_once(

@@ -1,0 +1,80 @@
+"""What a report rests on: identities, digests, rules, software, dates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from registry.domain.canonical import canonical_json, digest_json
+from registry.domain.certificates import Certificate, Criterion
+from registry.domain.policies import Requirement
+
+from . import words
+from .contents import Entry, Report
+from .tables import facts
+from .text import Html, join, tag
+
+Fact = tuple[str, object]
+
+
+def integrity(report: Report) -> Html:
+    """Return identities and digests of every certificate, the policy and the environment."""
+    first = report.entries[0].certificate
+    parts = [facts(words.heading(entry), identity(entry)) for entry in report.entries]
+    parts.append(facts("Policy in force", policy_facts(first)))
+    parts.append(facts("Made with", sorted(first.environment.items())))
+    head = tag("h2", "Integrity", {"id": "integrity-heading"})
+    shape = {"id": "integrity", "aria-labelledby": "integrity-heading"}
+    return tag("section", join((head, *parts)), shape)
+
+
+def identity(entry: Entry) -> list[Fact]:
+    """Return who was compared with whom, on what, when and by whom."""
+    made = entry.certificate
+    return [
+        ("certificate", _code(made.digest)),
+        ("queries of", _version(made.query_version, made.query_fingerprint)),
+        ("vectors of", _version(made.gallery_version, made.gallery_fingerprint)),
+        ("baseline", f"{made.baseline_version} on its own vectors"),
+        ("compared by", f"{made.contract}; {made.metric}"),
+        ("gallery", f"{made.gallery}, {made.n_gallery_items} items"),
+        ("gallery digest", _code(made.gallery_digest)),
+        ("index", _code(_index(made.index))),
+        ("probe digest", _code(made.probe_digest)),
+        ("evidence digest", _code(made.evidence_digest)),
+        ("issued", f"{made.issued_at:%Y-%m-%d %H:%M} UTC by {made.issued_by}"),
+        ("valid until", f"{made.expires_at:%Y-%m-%d %H:%M} UTC, or until an input changes"),
+        ("state", entry.staleness or "holds"),
+    ]
+
+
+def policy_facts(certificate: Certificate) -> list[Fact]:
+    """Return the rules, each requirement as a sentence."""
+    found: list[Fact] = []
+    for name, value in sorted(certificate.policy.items()):
+        if name == "requirements" and isinstance(value, (list, tuple)):
+            found += [("requirement", _requirement(rule)) for rule in value]
+        else:
+            found.append((name.replace("_", " "), value))
+    return [*found, ("digest", _code(digest_json(dict(certificate.policy))))]
+
+
+def _requirement(rule: object) -> str:
+    if not isinstance(rule, Mapping):
+        return str(rule)
+    criterion = Criterion(str(rule["criterion"]))
+    return str(Requirement(str(rule["metric"]), criterion, float(rule["margin"])))
+
+
+def _index(index: Mapping[str, object]) -> str:
+    return ", ".join(
+        f"{name} {value if isinstance(value, str) else canonical_json(value)}"  # type: ignore[arg-type]
+        for name, value in sorted(index.items())
+    )
+
+
+def _version(ref: object, fingerprint: str) -> Html:
+    return join((f"{ref} ", tag("code", fingerprint[:19] + "…")), "")
+
+
+def _code(value: str) -> Html:
+    return tag("code", value)

@@ -1,0 +1,125 @@
+"""The report as Markdown, short enough for a pull request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from . import words
+from .contents import Entry, Matrix, Report
+from .differences import find_flips
+from .heat_map import cells_of, groups_of, metrics_of
+from .overview import warnings
+from .text import SYMBOLS, percent, plain, required, signed
+
+_MARKUP = re.compile(r"[^\w \-.,:;/()+=%→−✓✗?]|_|:(?=/)")
+
+
+def render_markdown(report: Report) -> str:
+    """Return the report; names from outside are shown as they are, never taken as markup."""
+    lines = [
+        f"## {SYMBOLS[report.verdict]} {report.verdict}: {inert(words.title(report))}",
+        "",
+        inert(report.deciding.certificate.statement) + ".",
+        "",
+        *(f"**{inert(text)}**\n" for text in warnings(report)),
+    ]
+    for held, means in report.matrices.items():
+        lines += _table(f"Compatibility matrix, items of {inert(held)}", *_matrix(means))
+    for entry in report.entries:
+        lines += [f"### {SYMBOLS[entry.certificate.verdict]} {inert(words.heading(entry))}", ""]
+        lines += [*_findings(entry), *_flips(entry), *_controls(entry)]
+    return "\n".join([*lines, *_limits(report), *_digests(report)]) + "\n"
+
+
+def inert(value: object) -> str:
+    """Return text of which no character is markup, in one line."""
+    text = " ".join(plain(value).split())
+    return _MARKUP.sub(lambda found: f"&#{ord(found[0])};", text)
+
+
+def _code(value: object) -> str:
+    """Return a name that nobody is notified by and nothing is linked to."""
+    return f"<code>{inert(value)}</code>"
+
+
+def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> tuple[str, ...]:
+    head = "| " + " | ".join(name.removeprefix("#") for name in columns) + " |"
+    rule = "|" + "|".join("---:" if name.startswith("#") else "---" for name in columns) + "|"
+    body = ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
+    return (f"**{title}**", "", head, rule, *body, "")
+
+
+def _matrix(means: Matrix) -> tuple[Sequence[str], list[Sequence[object]]]:
+    names = metrics_of(means)
+    rows: list[Sequence[object]] = [
+        (
+            _code(cell),
+            _group(group),
+            *(f"{values[n]:.4f}" if n in values else "–" for n in names),
+        )
+        for group in groups_of(means)
+        for cell in cells_of(means)
+        if (values := means[cell].get(group, {}))
+    ]
+    return ("queries → vectors", "group", *(f"#{inert(n)}" for n in names)), rows
+
+
+def _findings(entry: Entry) -> tuple[str, ...]:
+    rows = [
+        (
+            f"{SYMBOLS[f.verdict]} {f.verdict}",
+            inert(f.metric),
+            _group(f.group),
+            required(f),
+            f"{f.baseline:.4f}",
+            f"{f.candidate:.4f}",
+            f"{signed(f.difference)} ({signed(f.low)}, {signed(f.high)})",
+        )
+        for f in entry.certificate.findings
+    ]
+    columns = ("verdict", "metric", "group", "required", "#before", "#after", "#difference, bounds")
+    return _table("Findings", columns, rows)
+
+
+def _flips(entry: Entry) -> tuple[str, ...]:
+    rows = [
+        (
+            _group(f.group),
+            f"{f.negative:g} ({percent(f.negative / f.n_queries)})",
+            f"{f.positive:g} ({percent(f.positive / f.n_queries)})",
+            f.n_queries,
+        )
+        for f in find_flips(entry)
+    ]
+    columns = ("group", "#right before, wrong now", "#wrong before, right now", "#queries")
+    return _table("Flips of the first hit", columns, rows) if rows else ()
+
+
+def _controls(entry: Entry) -> tuple[str, ...]:
+    controls = entry.certificate.controls
+    n_passed = sum(control.is_passed for control in controls)
+    return (f"{n_passed} of {len(controls)} planted controls came out as they must.", "")
+
+
+def _limits(report: Report) -> tuple[str, ...]:
+    items = [f"- {inert(limit)}" for limit in report.limits]
+    return _details("What was not tested", items)
+
+
+def _digests(report: Report) -> tuple[str, ...]:
+    made = [entry.certificate for entry in report.entries]
+    items = [
+        f"- certificate {_code(c.digest)}, evidence {_code(c.evidence_digest)}, valid until "
+        f"{c.expires_at:%Y-%m-%d}, issued by {_code(c.issued_by)}"
+        for c in made
+    ]
+    return _details("Digests", items)
+
+
+def _details(summary: str, items: Sequence[str]) -> tuple[str, ...]:
+    return ("<details>", f"<summary>{summary}</summary>", "", *items, "", "</details>", "")
+
+
+def _group(name: str) -> str:
+    return "all queries" if name == "all" else _code(name)

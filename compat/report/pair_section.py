@@ -1,0 +1,145 @@
+"""One certificate as a section of a page: findings, differences, flips, classes, controls."""
+
+from __future__ import annotations
+
+from . import words
+from .contents import Entry
+from .differences import (
+    differences,
+    find_flips,
+    histogram,
+    negatively_flipped,
+    worst_classes,
+)
+from .forest import forest
+from .histogram_plot import histogram_plot, summary
+from .overview import badge
+from .tables import table
+from .text import Html, join, percent, required, signed, tag
+
+MOST_IDS = 100
+
+
+def pair_section(place: int, entry: Entry) -> Html:
+    """Return the section of one certificate; parts without numbers are left out."""
+    name = f"pair-{place}"
+    head = tag("h2", words.heading(entry), {"id": f"{name}-heading"})
+    verdict = (badge(entry.certificate.verdict), " ", entry.certificate.statement, ".")
+    parts = (head, tag("p", join(verdict, "")), _findings(entry), _differences(entry))
+    more = (_flips(entry), _classes(entry), _controls(entry))
+    shape = {"id": name, "class": "pair", "aria-labelledby": f"{name}-heading"}
+    return tag("section", join((*parts, *more)), shape)
+
+
+def _findings(entry: Entry) -> Html:
+    made = entry.certificate
+    note = (
+        "Candidate minus baseline, query by query. The bounds decide, never the mean: the lower "
+        "one must stay right of the dashed line. Each bound is one-sided, at confidence "
+        f"{made.policy['confidence_level']}; what is resampled is the {made.policy['unit']}."
+    )
+    rows = [
+        (
+            f.metric,
+            f.group,
+            required(f),
+            f"{f.baseline:.4f}",
+            f"{f.candidate:.4f}",
+            signed(f.difference),
+            f"{signed(f.low)}, {signed(f.high)}",
+            f"{f.n_queries} / {f.n_clusters}",
+            badge(f.verdict),
+        )
+        for f in made.findings
+    ]
+    columns = ("metric", "group", "required", "#before", "#after", "#difference")
+    more = ("#lower, upper bound", "#queries / units", "verdict")
+    worst = tag("p", words.worst_sentence(made))
+    plot = tag("figure", forest(made.findings))
+    shown = table("Findings", (*columns, *more), rows)
+    return _part("Findings", join((tag("p", note), plot, worst, shown)))
+
+
+def _differences(entry: Entry) -> Html:
+    figures = []
+    for metric in entry.metrics:
+        values = differences(entry, metric)
+        if values is not None:
+            found = histogram(values)
+            label = join((tag("strong", metric), " ", summary(found)), "")
+            inside = (tag("figcaption", label), histogram_plot(found, metric))
+            figures.append(tag("figure", join(inside)))
+    if not figures:
+        return Html("")
+    return _part("Differences, query by query", tag("div", join(figures), {"class": "pairwise"}))
+
+
+def _flips(entry: Entry) -> Html:
+    flips = find_flips(entry)
+    if not flips:
+        return Html("")
+    rows = [
+        (
+            "all queries" if f.group == "all" else f.group,
+            f"{f.negative:g}",
+            percent(f.negative / f.n_queries),
+            f"{f.positive:g}",
+            percent(f.positive / f.n_queries),
+            f.n_queries,
+        )
+        for f in flips
+    ]
+    columns = ("group", "#right before, wrong now", "#rate", "#wrong before, right now", "#rate")
+    shown = table("Flips of the first hit (hit@1)", (*columns, "#queries"), rows)
+    return _part("Flips", join((shown, _flipped_ids(entry))))
+
+
+def _flipped_ids(entry: Entry) -> Html:
+    ids = negatively_flipped(entry)
+    if not ids:
+        return tag("p", "No query lost its first hit.")
+    more = len(ids) - MOST_IDS
+    rest = f", the first {MOST_IDS}; {more} more are in the evidence" if more > 0 else ""
+    noun = "query that" if len(ids) == 1 else "queries that"
+    head = tag("summary", f"{len(ids)} {noun} lost the first hit{rest}")
+    items = [tag("li", tag("code", query)) for query in ids[:MOST_IDS]]
+    return tag("details", join((head, tag("ul", join(items), {"class": "ids"}))))
+
+
+def _classes(entry: Entry) -> Html:
+    tables = [
+        table(
+            f"Largest mean drop of {metric}",
+            ("class", "#mean difference", "#queries"),
+            [(c.label, signed(c.difference), c.n_queries) for c in found],
+        )
+        for metric in entry.metrics
+        if (found := worst_classes(entry, metric))
+    ]
+    if not tables:
+        return Html("")
+    note = tag("p", "Picked because they are the worst of many: an invitation to look, not a test.")
+    grid = tag("div", join(tables), {"class": "pairwise"})
+    return _part("Classes that lost most", join((note, grid)))
+
+
+def _controls(entry: Entry) -> Html:
+    rows = [
+        (
+            c.name,
+            f"{c.value:.4f}",
+            c.expected,
+            c.found,
+            "✓ as it must" if c.is_passed else "✗ misbehaved",
+        )
+        for c in entry.certificate.controls
+    ]
+    note = tag(
+        "p", "Planted cases with a known outcome: they show that the gate can say no, and yes."
+    )
+    columns = ("control", "#value", "must be", "was", "so")
+    return _part("Planted controls", join((note, table("Planted controls", columns, rows))))
+
+
+def _part(heading: str, content: Html) -> Html:
+    return join((tag("h3", heading), content))

@@ -1,0 +1,90 @@
+"""What a verdict means, in plain words."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from registry.domain.certificates import Certificate, Control, Finding, Verdict
+
+from .contents import Entry, Report
+from .text import required, signed
+
+
+class Meaning(NamedTuple):
+    """What a verdict allows, and what it does not."""
+
+    allows: str
+    denies: str
+
+
+_DENIES = {
+    Verdict.COMPATIBLE: "It does not speak of other queries than those of the same population, "
+    "of other galleries, of score thresholds, or of anything under 'What was not tested'.",
+    Verdict.INCOMPATIBLE: "It may not be promoted. The loss is not a matter of chance: the "
+    "confidence bound excludes what the policy asks for.",
+    Verdict.INCONCLUSIVE: "It may not be promoted. Nothing was shown either way: neither that it "
+    "is good enough nor that it is not. More labelled queries of more classes may decide it.",
+}
+
+
+def title(report: Report) -> str:
+    """Return the question that the report answers."""
+    first = report.claims[0].certificate
+    return f"May {first.query_version} search the vectors of {_held(report)} in '{first.gallery}'?"
+
+
+def meaning(report: Report) -> Meaning:
+    """Return what the verdict allows and what it does not."""
+    first = report.claims[0].certificate
+    where = f"the vectors that {_held(report)} made"
+    allows = {
+        Verdict.COMPATIBLE: f"Queries embedded by {first.query_version} may search {where}, "
+        "without embedding the gallery again, until it expires or an input changes.",
+        Verdict.INCOMPATIBLE: f"Nothing: queries embedded by {first.query_version} find less in "
+        f"{where} than the policy accepts.",
+        Verdict.INCONCLUSIVE: f"Nothing yet: whether queries embedded by {first.query_version} "
+        f"may search {where} was not decided.",
+    }
+    denies = _DENIES[report.verdict]
+    if report.verdict is Verdict.INCONCLUSIVE and failed_controls(report):
+        denies = (
+            "It may not be promoted. A planted control misbehaved, so the measurement itself "
+            "cannot be relied on: mend that first."
+        )
+    return Meaning(allows[report.verdict], denies)
+
+
+def failed_controls(report: Report) -> tuple[Control, ...]:
+    """Return the controls of what promotion needs that did not do as they must."""
+    return tuple(
+        control
+        for entry in report.claims
+        for control in entry.certificate.controls
+        if not control.is_passed
+    )
+
+
+def heading(entry: Entry) -> str:
+    """Return what an entry is about."""
+    made = entry.certificate
+    way = "Way back: queries" if entry.is_rollback else "Queries"
+    return f"{way} of {made.query_version} on vectors of {made.gallery_version}"
+
+
+def worst(certificate: Certificate) -> Finding:
+    """Return the finding whose lower bound has the least room above what is required."""
+    return min(certificate.findings, key=lambda f: f.low + f.margin)
+
+
+def worst_sentence(certificate: Certificate) -> str:
+    """Say how the requirement came out that is met with the least to spare, or missed by most."""
+    found = worst(certificate)
+    where = "over all queries" if found.group == "all" else f"in group '{found.group}'"
+    return (
+        f"Tightest: {found.metric} {where}. Its difference is at least {signed(found.low)} by the "
+        f"lower bound; required is {required(found)}."
+    )
+
+
+def _held(report: Report) -> str:
+    return " and ".join(str(entry.certificate.gallery_version) for entry in report.claims)
