@@ -166,6 +166,7 @@ def _limits(bench: Bench, measured: Measured) -> tuple[str, ...]:
     found = [
         "The bounds speak of other queries of the same population on this gallery.",
         "Each version is one training run; variation over seeds was not measured.",
+        "Earlier attempts on the same probe set were not counted: many attempts pass by chance.",
         "Scores and thresholds were not certified, only rankings.",
         "That rows of query vectors and of labels belong together was taken on trust.",
         f"Metrics are of exact search; 'served search' is hit@1 of {spec.backend} {spec.factory}.",
