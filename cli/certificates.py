@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from registry.domain.certificates import Criterion, Verdict
@@ -101,12 +101,16 @@ def claim(found: CertificateState) -> dict[str, str]:
 def matrix(certificate: Certificate) -> RenderableType:
     """Return the compatibility matrix: every measured cell, by group."""
     rows = [
-        (cell, group, f"{values['hit@1']:.4f}", f"{values['hit@5']:.4f}", f"{values['mAP']:.4f}")
+        (cell, group, *(_mean(values, metric) for metric in ("hit@1", "hit@5", "mAP")))
         for cell, by_group in certificate.matrix.items()
         for group, values in by_group.items()
     ]
     columns = ("queries -> gallery", "group", "#hit@1", "#hit@5", "#mAP")
     return table("compatibility matrix", columns, rows)
+
+
+def _mean(values: Mapping[str, float], metric: str) -> str:
+    return f"{values[metric]:.4f}" if metric in values else "–"
 
 
 def _findings(certificate: Certificate) -> RenderableType:
