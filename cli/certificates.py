@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 from registry.domain.certificates import Criterion, Verdict
@@ -108,7 +108,7 @@ def claim(found: CertificateState) -> dict[str, str]:
 def matrix(certificate: Certificate) -> RenderableType:
     """Return the compatibility matrix: every measured cell, by group."""
     rows = [
-        (cell, group, f"{values['hit@1']:.4f}", f"{values['hit@5']:.4f}", f"{values['mAP']:.4f}")
+        (cell, group, *(_mean(values, metric) for metric in ("hit@1", "hit@5", "mAP")))
         for cell, by_group in certificate.matrix.items()
         for group, values in by_group.items()
     ]
@@ -125,6 +125,10 @@ def _too_few(certificate: Certificate) -> list[str]:
         f"and the policy asks for {asked}"
         for group, n_units in few.items()
     ]
+
+
+def _mean(values: Mapping[str, float], metric: str) -> str:
+    return f"{values[metric]:.4f}" if metric in values else "–"
 
 
 def _findings(certificate: Certificate) -> RenderableType:

@@ -21,10 +21,25 @@ def cell_name(query: VersionRef, gallery: VersionRef) -> str:
     return f"{query} -> {gallery}"
 
 
+MIXED = "mixed"
+
+
+def mixed_name(query: VersionRef, share: float) -> str:
+    """Return the name of a cell whose gallery holds that share of its items as new vectors."""
+    return f"{query} -> {MIXED} {share:.0%}"
+
+
+def served_name(cell: str, backend: str, factory: str) -> str:
+    """Return the name of a cell that the gallery's own index searched."""
+    return f"{cell} (served: {backend} {factory})"
+
+
 def matrix_of(
     cells: Mapping[str, ByMetric], asked: Labels
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Return the means of every cell, over all queries and over each group of them.
+
+    A cell has those of `MATRIX_METRICS` that were measured in it.
 
     Args:
         cells: per-query numbers by metric, of each cell.

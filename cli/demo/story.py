@@ -157,7 +157,7 @@ def _end(shell: Shell) -> None:
     names = {"@1": "old", "@2": "compatible", "@3": "independent"}
     rows = []
     for cell, groups in _matrix(_certificates()).items():
-        kind = " -> ".join(names[part[-2:]] for part in cell.split(" -> "))
+        kind = " -> ".join(names.get(part[-2:], part) for part in cell.split(" -> "))
         values = [f"{groups[g][m]:.4f}" for g in ("new-only", "unseen") for m in ("hit@1", "mAP")]
         rows.append((cell, kind, *values))
     columns = (

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from compat.certification import check_policy
 from compat.controls import SERVED
 from compat.evidence import Evidence, write_evidence
-from compat.matrix import matrix_of
+from compat.matrix import MIXED, cell_name, matrix_of
 from compat.probes import Probe
 from compat.sample_size import UnitsMissing, UnitsNeeded, missing_units, plan_units
 from registry.domain.canonical import Json
@@ -119,7 +119,7 @@ def _evidence(bench: Bench, measured: Measured, study: Study) -> Evidence:
         asked=bench.probe.queries,
         units=study.scores.clusters,
         n_relevant=study.scores.baseline.n_relevant,
-        cells={cell: scores.by_name for cell, scores in measured.cells.items()},
+        cells=measured.by_metric,
         planted=planted,
         top={cell: s.top for cell, s in measured.cells.items() if s.top is not None},
     )
@@ -131,7 +131,6 @@ def _certificate(
     now = bench.registry.now()
     pair, models = study.pair, bench.registry.models
     stored = [s for s in measured.gallery.segments if s.version == pair.gallery_version]
-    cells = {cell: scores.by_name for cell, scores in measured.cells.items()}
     is_of_stored = study is measured.forward  # the way back searches re-embedded items
     return Certificate(
         gallery=bench.gallery,
@@ -146,7 +145,7 @@ def _certificate(
         policy=bench.policy.to_json(),
         findings=study.findings,
         controls=study.controls,
-        matrix=matrix_of(cells, bench.probe.queries),
+        matrix=matrix_of(measured.by_metric, bench.probe.queries),
         n_gallery_items=len(measured.item_ids),
         gallery_digest=measured.gallery_digest,
         probe_digest=bench.probe.digest,
@@ -169,7 +168,10 @@ def _limits(bench: Bench, measured: Measured) -> tuple[str, ...]:
         "Earlier attempts on the same probe set were not counted: many attempts pass by chance.",
         "Scores and thresholds were not certified, only rankings.",
         "That rows of query vectors and of labels belong together was taken on trust.",
-        f"Metrics are of exact search; 'served search' is hit@1 of {spec.backend} {spec.factory}.",
+        "Metrics are of exact search, which the gallery's own search is."
+        if spec.is_exact
+        else "Metrics are of exact search; what the gallery's own index finds stands beside it: "
+        f"'served: {spec.backend} {spec.factory}'.",
     ]
     if bench.policy.average == "unit" and not measured.forward.scores.is_balanced:
         found.append(
@@ -185,6 +187,7 @@ def _limits(bench: Bench, measured: Measured) -> tuple[str, ...]:
             "Relevance is by judgements (qrels): what was not judged counts as not relevant, and "
             "the unit of resampling is the query."
         )
+    found.append(_mixed_limit(measured))
     if measured.back is None:
         found.append(
             "The way back (old queries on new vectors) and the new self-test were not measured: "
@@ -199,6 +202,24 @@ def _too_small(study: Study, min_units: int) -> tuple[str, ...]:
         f"Group {group!r} has {n_units} independent units, fewer than the {min_units} that the "
         "policy asks for: it is INCONCLUSIVE, whatever its bounds."
         for group, n_units in few.items()
+    )
+
+
+def _mixed_limit(measured: Measured) -> str:
+    """Return a sentence on the worst moment of a partial backfill."""
+    means = {cell: float(s.average_precision.mean()) for cell, s in measured.cells.items()}
+    mixed = [cell for cell in means if f"-> {MIXED} " in cell]
+    if not mixed:
+        return (
+            "Mixed galleries, as a partial backfill leaves them, were not measured: no re-embedded "
+            "items were given."
+        )
+    lowest, baseline = min(mixed, key=means.__getitem__), measured.forward.pair.baseline_version
+    before = means[cell_name(baseline, baseline)]
+    return (
+        f"Of mixed galleries, scores merged as they are, {lowest!r} has the lowest mAP: "
+        f"{means[lowest]:.4f}, where {baseline} on its own vectors has {before:.4f}. "
+        "That is a measurement, not a claim with a bound."
     )
 
 

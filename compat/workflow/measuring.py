@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from compat.cells import SearchedItems, itself_among, measure_cell, relevance_of
 from compat.evaluation.qrels import relevance_from_qrels
 from compat.evaluation.ranking import RankingScores
-from compat.matrix import cell_name
+from compat.matrix import ByMetric, cell_name, mixed_name, served_name
+from compat.mixing import SHARES, MixedItems, measure_mixed, nest_shares
 from compat.probes import Probe, align_labels, digest_array
+from compat.served import measure_served
 from registry.arrays import Float32Array, Int64Array, LabelArray
 from registry.domain.canonical import digest_json
 from registry.domain.contracts import Contract, ContractKind
@@ -33,7 +35,8 @@ class Measured:
     Attributes:
         forward: the candidate's queries on the old vectors.
         back: old queries on the candidate's vectors, or None if that was not measured.
-        cells: per-query scores by ``query version -> gallery version``.
+        cells: per-query scores by ``query version -> gallery version``, of exact search.
+        served: what the gallery's own index finds, by a cell's name, unless it is exact.
         item_ids: ids of the items that were searched.
         gallery_digest: digest of the vectors that were searched.
         gallery: the gallery as it was when its vectors were read.
@@ -45,6 +48,12 @@ class Measured:
     cells: dict[str, RankingScores] = field(default_factory=dict)
     item_ids: LabelArray = field(default_factory=lambda: np.empty(0, np.int64))
     gallery_digest: str = ""
+    served: dict[str, ByMetric] = field(default_factory=dict)
+
+    @property
+    def by_metric(self) -> dict[str, ByMetric]:
+        """The per-query numbers of every cell."""
+        return {cell: scores.by_name for cell, scores in self.cells.items()} | self.served
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +79,9 @@ class Bench:
 
 
 def measure(bench: Bench, old: ModelVersion, new: ModelVersion) -> Measured:
-    """Measure old -> old and new -> old; with re-embedded items new -> new and old -> new too.
+    """Measure old -> old and new -> old; with re-embedded items what needs those as well.
+
+    That is new -> new, new -> galleries of which a part is new, and old -> new.
 
     Raises:
         UndeclaredComparisonError: if nobody declared how the two are compared.
@@ -103,9 +114,32 @@ def measure(bench: Bench, old: ModelVersion, new: ModelVersion) -> Measured:
             [[part.file.digest for part in s.parts] for s in segments] + [digest_array(items.ids)]
         ),
     )
+    if not state.gallery.index.is_exact:
+        itself = [replace(target, contract=_itself(old)) for target in targets]
+        _measure_served(bench, old, itself, items, measured)
+        _measure_served(bench, new, targets, items, measured)
     if bench.probe.reembedded is not None:
         _measure_back(bench, old, new, items, measured)
     return measured
+
+
+def _measure_served(
+    bench: Bench,
+    query: ModelVersion,
+    targets: Sequence[SearchTarget],
+    items: SearchedItems,
+    measured: Measured,
+) -> None:
+    """Measure a version's queries once more, by the index that will serve: a cell of its own."""
+    spec, probe = measured.gallery.index, bench.probe
+    cell = cell_name(query.ref, targets[0].reader.segment.version)
+    measured.served[served_name(cell, spec.backend, spec.factory)] = measure_served(
+        targets,
+        probe.vectors_of(query.ref).vectors,
+        probe.queries,
+        items,
+        measured.gallery.metric,
+    )
 
 
 def check_pair(bench: Bench, old: ModelVersion, new: ModelVersion) -> None:
@@ -124,6 +158,7 @@ def _measure_back(
 ) -> None:
     again = _reembedded_items(bench, new, items)
     measured.cells[cell_name(new.ref, new.ref)] = bench.cell(new, again, _itself(new))
+    _measure_mixed(bench, old, new, items, again, measured)
     state = bench.registry.galleries.state(bench.gallery)
     if old.ref != state.query_version.ref:
         return
@@ -131,6 +166,29 @@ def _measure_back(
     baseline = measured.cells[cell_name(old.ref, old.ref)]
     measured.back = study_pair(pair, bench.probe, again, baseline, bench.policy, old_items=items)
     measured.cells[cell_name(old.ref, new.ref)] = measured.back.scores.candidate
+
+
+def _measure_mixed(
+    bench: Bench,
+    old: ModelVersion,
+    new: ModelVersion,
+    items: SearchedItems,
+    again: SearchedItems,
+    measured: Measured,
+) -> None:
+    """Measure the candidate's queries on the gallery as a partial backfill would leave it."""
+    rng = np.random.default_rng([bench.policy.seed, 2])
+    (new_vectors,) = again.blocks
+    contracts = (_contract(bench, new, old), _itself(new))
+    for share, is_new in zip(SHARES, nest_shares(len(items.ids), SHARES, rng), strict=True):
+        mixed = MixedItems(items, new_vectors, is_new, *contracts, measured.gallery.metric)
+        measured.cells[mixed_name(new.ref, share)] = measure_mixed(
+            bench.probe.vectors_of(new.ref).vectors,
+            bench.probe.queries,
+            mixed,
+            ks=metric_ks(bench.policy),
+            top_k=TOP_K,
+        )
 
 
 def _itself(version: ModelVersion) -> Contract:

@@ -7,25 +7,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compat.cells import (
-    SearchedItems,
-    itself_among,
-    measure_cell,
-    own_positions,
-    relevance_of,
-)
+from compat.cells import SearchedItems, measure_cell
 from compat.certification import PairedScores, find
 from compat.controls import OLD, RANDOM, ROTATED, judge_controls
 from compat.evaluation.ranking import RankingScores
 from compat.probes import Probe
-from registry.arrays import Float32Array, Float64Array, Int64Array, LabelArray
+from compat.served import find_served
+from registry.arrays import Float32Array, Float64Array, LabelArray
 from registry.domain.certificates import Control, Finding, Verdict
 from registry.domain.conclusions import conclude
 from registry.domain.contracts import Contract, ContractKind
 from registry.domain.galleries import Metric
 from registry.domain.policies import Policy
 from registry.domain.refs import VersionRef
-from registry.galleries.search import SearchTarget, search_segments
+from registry.galleries.search import SearchTarget
 
 COMMON_KS = (1, 5, 10)
 TOP_K = 10  # first items of each query that are kept as evidence
@@ -162,13 +157,5 @@ def _served(
 ) -> Float64Array:
     """Return hit@1 of each query by the search that will serve."""
     queries = probe.vectors_of(pair.query_version).vectors
-    hits = search_segments(targets, queries, min(2, len(items.ids)), pair.metric)
-    first = _first_others(hits.ids, itself_among(probe.queries, items), items.ids)
-    return relevance_of(probe.queries, items).holds(first).astype(np.float64)
-
-
-def _first_others(found: LabelArray, itself: Int64Array, ids: LabelArray) -> Int64Array:
-    """Return the position among the items of each query's first hit that is not itself, or -1."""
-    is_self = (itself >= 0) & (found[:, 0] == ids[itself])
-    column = np.where(is_self, min(1, found.shape[1] - 1), 0)
-    return own_positions(found[np.arange(len(found)), column], ids)
+    found = find_served(targets, queries, probe.queries, items, pair.metric, depth=1)
+    return found[:, 0].astype(np.float64)

@@ -99,6 +99,11 @@ class IndexSpec:
     factory: str = "Flat"
     options: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether it finds what an exact search finds."""
+        return self.factory == "Flat" or self.backend == "exact"
+
 
 @dataclass(frozen=True, slots=True)
 class Gallery:

@@ -79,7 +79,7 @@ def describe_index(gallery: Gallery, version: VersionRef) -> dict[str, Json]:
 
 def _has_other_index(certificate: Certificate, gallery: Gallery) -> bool:
     """Whether search now goes through an approximate index that was not there when measured."""
-    if gallery.index.factory == "Flat" or gallery.index.backend == "exact":
+    if gallery.index.is_exact:
         return False
     now = describe_index(gallery, certificate.gallery_version)
     measured = cast("list[str]", certificate.index.get("digests", []))

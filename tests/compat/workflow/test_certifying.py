@@ -12,11 +12,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from compat import served as served_search
 from compat.certification import PairedScores, find
 from compat.probes import Labels, Probe
 from compat.workflow import certifying, pairs
 from compat.workflow.certifying import certify
-from registry import Embeddings, PromotionOptions, Registry, VersionRef
+from registry import Embeddings, IndexSpec, PromotionOptions, Registry, VersionRef
 from registry.domain.certificates import Certificate, Control, Criterion, Verdict
 from registry.domain.policies import Policy, Requirement
 from registry.errors import InvalidInputError, SpaceMismatchError, UndeclaredComparisonError
@@ -38,6 +39,7 @@ from tests.reference.ranking import summed
 
 OWN = "products@1 -> products@1"
 CROSS = "products@2 -> products@1"
+IVF = " (served: faiss IVF4,Flat)"
 
 
 def only(
@@ -81,7 +83,7 @@ def test_every_cell_is_what_a_double_loop_finds(world: World) -> None:
     ids, old_items = stored(world.registry, world.v1)
     assert probe.reembedded is not None
     items = {world.v1.ref: old_items, world.v2.ref: probe.reembedded.vectors[ids]}
-    assert len(certificate.matrix) == 4
+    assert len(certificate.matrix) == 4 + 3  # with those of mixed galleries
     for query in (world.v1.ref, world.v2.ref):
         for held in (world.v1.ref, world.v2.ref):
             dims = 16 if query == held == world.v2.ref else OLD_DIM
@@ -171,11 +173,47 @@ def test_a_served_search_that_misses_is_inconclusive(
         hits = true(*given)
         return replace(hits, ids=np.full_like(hits.ids, -1))
 
-    monkeypatch.setattr(pairs, "search_segments", blind)
+    monkeypatch.setattr(served_search, "search_segments", blind)
     found = only(world, world.probe())
     (served,) = [c for c in found.controls if c.name == "served search"]
     assert served == Control("served search", Verdict.COMPATIBLE, Verdict.INCONCLUSIVE, 0.0)
     assert found.verdict is Verdict.INCONCLUSIVE
+
+
+def test_the_gallerys_own_index_has_cells_of_its_own(world: World, registry: Registry) -> None:
+    ids, vectors = stored(registry, world.v1)
+    for name, factory, options in (("flat", "Flat", {}), ("ivf", "IVF4,Flat", {"nprobe": 1})):
+        registry.galleries.create(name, world.v1.ref, index=IndexSpec("faiss", factory, options))
+        registry.add(name, Embeddings(ids, vectors, world.v1))
+        registry.galleries.seal(name)
+    probe = world.probe()
+    exact, served = (
+        certify(registry, name, "products@2", probe, POLICY)[0].certificate
+        for name in ("flat", "ivf")
+    )
+    assert set(exact.matrix) == {OWN, CROSS}
+    assert set(served.matrix) == {cell + end for cell in (OWN, CROSS) for end in ("", IVF)}
+    assert exact.matrix == {cell: served.matrix[cell] for cell in (OWN, CROSS)}
+    for cell in (OWN, CROSS):
+        found = served.matrix[cell + IVF]["all"]
+        assert set(found) == {"hit@1", "hit@5", "recall@10"}
+        assert 0 < found["recall@10"] < served.matrix[cell]["all"]["recall@10"]
+    (limit,) = [line for line in served.limits if "exact search" in line]
+    assert limit.endswith("'served: faiss IVF4,Flat'.")
+    assert "Metrics are of exact search, which the gallery's own search is." in exact.limits
+
+
+def test_mixed_galleries_are_measured_where_items_are_embedded_again(world: World) -> None:
+    certificate = only(world, world.probe(again=True))
+    means = {cell: groups["all"]["mAP"] for cell, groups in certificate.matrix.items()}
+    mixed = [f"products@2 -> mixed {share}%" for share in (25, 50, 75)]
+    assert set(means) >= set(mixed)
+    (limit,) = [line for line in certificate.limits if "mixed" in line.lower()]
+    lowest = min(mixed, key=means.__getitem__)
+    assert f"{lowest!r} has the lowest mAP: {means[lowest]:.4f}, where products@1" in limit
+    assert f"has {means[OWN]:.4f}." in limit
+    (limit,) = [line for line in only(world, world.probe()).limits if "mixed" in line.lower()]
+    assert "were not measured" in limit
 
 
 def test_a_query_that_is_an_item_does_not_find_itself(world: World) -> None:
