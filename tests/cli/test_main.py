@@ -45,6 +45,7 @@ FLOW = (
     ("policy", "check", "own.toml"),
     CERTIFY,
     ("certificate", "list", "shop"),
+    ("report", "shop", "-o", "report.html"),
     ("promote", "shop", "products@2"),
     ("rollback", "shop"),
     ("status",),
@@ -59,7 +60,7 @@ FLOW = (
 )
 # tested in files of their own: they need another beginning
 ELSEWHERE = {"init", "train", "demo", "model register", "model declare", "key trust"} | {
-    f"certificate {verb}" for verb in ("show", "verify", "export", "revoke")
+    f"certificate {verb}" for verb in ("show", "verify", "export", "replay", "revoke")
 }
 
 

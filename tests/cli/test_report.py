@@ -132,6 +132,6 @@ def test_evidence_with_a_flipped_bit_makes_no_report(shop: Run, tmp_path: Path) 
     data = path.read_bytes()
     path.write_bytes(data[:-9] + bytes([data[-9] ^ 1]) + data[-8:])
     found = shop("report", "shop", "-o", "r.html")
-    assert found.code == 2
+    assert found.code == 6
     assert "is not the file that was recorded" in found.error
     assert not (tmp_path / "r.html").exists()
