@@ -179,8 +179,9 @@ def test_a_served_search_that_misses_is_inconclusive(
 
 def test_the_gallerys_own_index_has_cells_of_its_own(world: World, registry: Registry) -> None:
     ids, vectors = stored(registry, world.v1)
-    for name, factory, options in (("flat", "Flat", {}), ("ivf", "IVF4,Flat", {"nprobe": 1})):
-        registry.galleries.create(name, world.v1.ref, index=IndexSpec("faiss", factory, options))
+    approximate = IndexSpec("faiss", "IVF4,Flat", {"nprobe": 1})
+    for name, spec in (("flat", IndexSpec("faiss", "Flat")), ("ivf", approximate)):
+        registry.galleries.create(name, world.v1.ref, index=spec)
         registry.add(name, Embeddings(ids, vectors, world.v1))
         registry.galleries.seal(name)
     probe = world.probe()

@@ -50,10 +50,23 @@ def test_a_certificate_is_recorded_with_its_evidence(
     assert (state.certificate, state.staleness) == (made, None)
     (path,) = (registry.storage / "certificates" / shop).iterdir()
     assert path.read_bytes() == EVIDENCE
+    assert registry.certificates.evidence(digest[:8]) == EVIDENCE
     event = registry.audit("model:products")[-1]
     assert event.kind is EventKind.CERTIFICATE_RECORDED
     assert event.payload["certificate"] == digest
     assert registry.find_tampering() == ()
+
+
+def test_evidence_that_was_changed_is_not_handed_out(
+    registry: Registry, shop: str, v1: ModelVersion, v2: ModelVersion
+) -> None:
+    digest = registry.certificates.record(
+        make_certificate(registry, shop, v2.ref, v1.ref), EVIDENCE
+    )
+    (path,) = (registry.storage / "certificates" / shop).iterdir()
+    path.write_bytes(EVIDENCE[::-1])
+    with pytest.raises(DigestMismatchError, match=f"the evidence of certificate {digest[:12]}"):
+        registry.certificates.evidence(digest)
 
 
 def test_it_is_recorded_once(
