@@ -240,6 +240,8 @@ def test_a_query_that_is_an_item_does_not_find_itself(world: World) -> None:
     assert own["mAP"] == pytest.approx(np.mean([s.average_precision for s in scores]))
     assert own["hit@1"] == pytest.approx(np.mean([s.hit[1] for s in scores]))
     assert own["hit@1"] < 1
+    (limit,) = [line for line in found.limits if "left out of its own ranking" in line]
+    assert limit.startswith(f"{N_ITEMS} queries are items of the gallery")
     values = {control.name: control.value for control in found.controls}
     assert values["served search"] == pytest.approx(found.matrix[CROSS]["all"]["hit@1"])
 
