@@ -149,6 +149,11 @@ def _evidence(table: Any, name: str) -> Evidence:
         columns["query"], columns["label"], None if groups is None else groups.astype(str)
     )
     measured = {c: v for c, v in columns.items() if SEPARATOR in c}
+    odd = [column for column, values in measured.items() if values.dtype != np.float64]
+    if odd:
+        raise InvalidInputError(
+            f"{name}: column {odd[0]!r} is {measured[odd[0]].dtype}, not float64"
+        )
     return Evidence(
         asked,
         _plain(columns["unit"]),

@@ -56,7 +56,7 @@ def replay(certificate: Certificate, evidence: Evidence) -> Replay:
         InvalidInputError: if the evidence lacks what the certificate rests on, or has numbers
             that no measurement gives.
     """
-    policy = Policy.from_json(certificate.policy)
+    policy = Policy.recorded(certificate.policy)
     found = _recomputed(certificate, evidence, policy)
     difference = _wrong_units(evidence, policy)
     said, again = certificate.to_json(), found.to_json()

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 
+from compat.cells import own_positions
 from compat.certification import check_policy
 from compat.controls import SERVED
 from compat.evidence import Evidence, write_evidence
+from compat.integrity import describe_probe
 from compat.matrix import MIXED, cell_name, matrix_of
 from compat.probes import Probe
 from compat.sample_size import UnitsMissing, UnitsNeeded, missing_units, plan_units
@@ -187,6 +189,7 @@ def _limits(bench: Bench, measured: Measured) -> tuple[str, ...]:
             "Relevance is by judgements (qrels): what was not judged counts as not relevant, and "
             "the unit of resampling is the query."
         )
+    found += _probe_limits(bench.probe, measured)
     found.append(_mixed_limit(measured))
     if measured.back is None:
         found.append(
@@ -203,6 +206,15 @@ def _too_small(study: Study, min_units: int) -> tuple[str, ...]:
         "policy asks for: it is INCONCLUSIVE, whatever its bounds."
         for group, n_units in few.items()
     )
+
+
+def _probe_limits(probe: Probe, measured: Measured) -> tuple[str, ...]:
+    asked, pair = probe.queries, measured.forward.pair
+    queries = [probe.vectors_of(ref) for ref in (pair.query_version, pair.baseline_version)]
+    if asked.qrels is not None:
+        return describe_probe(queries, 0)
+    among = own_positions(asked.ids, measured.item_ids) >= 0
+    return describe_probe(queries, int(among.sum()))
 
 
 def _mixed_limit(measured: Measured) -> str:

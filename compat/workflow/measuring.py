@@ -10,6 +10,7 @@ import numpy as np
 from compat.cells import SearchedItems, itself_among, measure_cell, relevance_of
 from compat.evaluation.qrels import relevance_from_qrels
 from compat.evaluation.ranking import RankingScores
+from compat.integrity import check_probe_vectors
 from compat.matrix import ByMetric, cell_name, mixed_name, served_name
 from compat.mixing import SHARES, MixedItems, measure_mixed, nest_shares
 from compat.probes import Probe, align_labels, digest_array
@@ -53,7 +54,8 @@ class Measured:
     @property
     def by_metric(self) -> dict[str, ByMetric]:
         """The per-query numbers of every cell."""
-        return {cell: scores.by_name for cell, scores in self.cells.items()} | self.served
+        exact = {cell: scores.by_name for cell, scores in self.cells.items()}
+        return {**exact, **self.served}
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +152,9 @@ def check_pair(bench: Bench, old: ModelVersion, new: ModelVersion) -> None:
     """
     _contract(bench, new, old)
     for version in (old, new):
-        _check_space(bench.probe.vectors_of(version.ref).version, version)
+        queries = bench.probe.vectors_of(version.ref)
+        _check_space(queries.version, version)
+        check_probe_vectors(queries)
 
 
 def _measure_back(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -112,9 +113,13 @@ def test_what_is_no_evidence_is_refused() -> None:
             table({"query": ["a"], "label": ["b"], f"{CELL} | mAP": [1.0]}),
             "lacks the column 'unit'",
         ),
+        (
+            table({"query": ["a"], "label": ["b"], "unit": [1], "relevant": [1], "a | mAP": ["x"]}),
+            "column 'a | mAP' is object, not float64",
+        ),
         (table({"query": [], "label": [], "unit": [], "relevant": []}), "lacks any row"),
     ):
-        with pytest.raises(InvalidInputError, match=said):
+        with pytest.raises(InvalidInputError, match=re.escape(said)):
             read_evidence(data, hashlib.sha256(data).hexdigest(), "it")
 
 

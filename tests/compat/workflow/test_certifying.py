@@ -182,8 +182,9 @@ def test_a_served_search_that_misses_is_inconclusive(
 
 def test_the_gallerys_own_index_has_cells_of_its_own(world: World, registry: Registry) -> None:
     ids, vectors = stored(registry, world.v1)
-    for name, factory, options in (("flat", "Flat", {}), ("ivf", "IVF4,Flat", {"nprobe": 1})):
-        registry.galleries.create(name, world.v1.ref, index=IndexSpec("faiss", factory, options))
+    approximate = IndexSpec("faiss", "IVF4,Flat", {"nprobe": 1})
+    for name, spec in (("flat", IndexSpec("faiss", "Flat")), ("ivf", approximate)):
+        registry.galleries.create(name, world.v1.ref, index=spec)
         registry.add(name, Embeddings(ids, vectors, world.v1))
         registry.galleries.seal(name)
     probe = world.probe()
@@ -242,6 +243,8 @@ def test_a_query_that_is_an_item_does_not_find_itself(world: World) -> None:
     assert own["mAP"] == pytest.approx(np.mean([s.average_precision for s in scores]))
     assert own["hit@1"] == pytest.approx(np.mean([s.hit[1] for s in scores]))
     assert own["hit@1"] < 1
+    (limit,) = [line for line in found.limits if "left out of its own ranking" in line]
+    assert limit.startswith(f"{N_ITEMS} queries are items of the gallery")
     values = {control.name: control.value for control in found.controls}
     assert values["served search"] == pytest.approx(found.matrix[CROSS]["all"]["hit@1"])
 

@@ -228,9 +228,12 @@ def test_lone_surrogates_are_no_ids(tmp_path: Path) -> None:
 def test_bytes_come_back_checked_and_are_discarded(tmp_path: Path) -> None:
     file = storage.write_bytes(tmp_path, "evidence/a", b"scores")
     assert storage.read_bytes(tmp_path, file) == b"scores"
+    assert storage.read_digested(tmp_path, file.path, file.digest) == b"scores"
     flip(tmp_path / file.path, 2)
     with pytest.raises(DigestMismatchError):
         storage.read_bytes(tmp_path, file)
+    with pytest.raises(DigestMismatchError):
+        storage.read_digested(tmp_path, file.path, file.digest)
     storage.discard(tmp_path, file)
     storage.discard(tmp_path, file)
     assert not (tmp_path / file.path).exists()

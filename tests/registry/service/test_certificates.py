@@ -51,6 +51,7 @@ def test_a_certificate_is_recorded_with_its_evidence(
     assert (state.certificate, state.staleness) == (made, None)
     (path,) = (registry.storage / "certificates" / shop).iterdir()
     assert path.read_bytes() == EVIDENCE
+    assert registry.certificates.evidence(digest[:8]) == EVIDENCE
     event = registry.audit("model:products")[-1]
     assert event.kind is EventKind.CERTIFICATE_RECORDED
     assert event.payload["certificate"] == digest
