@@ -75,22 +75,27 @@ def _scores(own: Cells, twin: Cells) -> UpgradeScores:
 
 
 def markdown(summary: Mapping[str, Any]) -> str:
-    """Return a table for each test set: top-1 / mAP with the half widths of their intervals."""
+    """Return a table for each test set: top-1, top-5, mAP, and half their intervals' widths."""
     lines: list[str] = []
     for test in next(iter(summary.values())):
         columns = ("old -> old", "new -> old", "new -> new", "gain over old -> old", "tax")
-        lines += ["", f"{test}: top-1, mAP, percent", "", f"| | {' | '.join(columns)} | P_1 |"]
+        lines += [
+            "",
+            f"{test}: top-1, top-5, mAP, percent",
+            "",
+            f"| | {' | '.join(columns)} | P_1 |",
+        ]
         lines += ["|---" * (len(columns) + 2) + "|"]
         for method, tests in summary.items():
-            cells = [_both(tests[test][column]) for column in columns]
+            cells = [_all_of(tests[test][column]) for column in columns]
             scores = tests[test].get("AdvBCT scores")
             p_1 = f"{scores['p_1']['mean']:.1f}" if scores else "-"
             lines += [f"| {method} | {' | '.join(cells)} | {p_1} |"]
     return "\n".join(lines)
 
 
-def _both(metrics: Mapping[str, Mapping[str, float]]) -> str:
-    found = (metrics[name] for name in ("top1", "mAP"))
+def _all_of(metrics: Mapping[str, Mapping[str, float]]) -> str:
+    found = (metrics[name] for name in ("top1", "top5", "mAP"))
     return ", ".join(f"{m['mean']:.1f} ± {m.get('plus_minus', np.nan):.1f}" for m in found)
 
 
