@@ -151,7 +151,7 @@ def run_seed(data: Omniglot, seed: int, place: Kept) -> dict[str, Any]:
 
 def summarise(seeds: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
     """Return means over seeds, and paired differences, with their 95 % intervals."""
-    metrics = ("top1", "top5", "mAP")
+    metrics = ("top1", "mAP")
 
     def over(recipe: str, group: str, name: str, rival: str | None = None) -> dict[str, Any]:
         return {
@@ -182,17 +182,17 @@ def summarise(seeds: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def markdown(summary: Mapping[str, Any]) -> str:
-    """Return a table for each group: top-1, top-5, mAP."""
+    """Return a table for each group: top-1, mAP."""
     lines: list[str] = []
     for group in (NEW_ONLY, UNSEEN):
         columns = list(next(iter(summary.values()))[group])
-        lines += ["", f"{group}: top-1, top-5, mAP, percent", "", f"| | {' | '.join(columns)} |"]
+        lines += ["", f"{group}: top-1, mAP, percent", "", f"| | {' | '.join(columns)} |"]
         lines += ["|---" * (len(columns) + 1) + "|"]
         for recipe, of in summary.items():
             values = (
                 ", ".join(
                     f"{of[group][c][m]['mean']:.1f} ± {of[group][c][m].get('plus_minus', 0):.1f}"
-                    for m in ("top1", "top5", "mAP")
+                    for m in ("top1", "mAP")
                 )
                 for c in columns
             )
