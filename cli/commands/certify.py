@@ -20,6 +20,7 @@ from cli.options import (
 from cli.report_files import report_options, told, write_reports
 
 if TYPE_CHECKING:
+    from compat.probes import Probe
     from registry import ModelVersion, VersionRef
     from registry.domain.policies import Policy
 
@@ -85,7 +86,6 @@ def certify(
       samespace certify shop products@2 --data queries.npz --gallery-labels items.npz
     """
     from cli.certificates import as_data, exit_code, shown
-    from compat.probes import Probe
     from compat.workflow.certifying import certify as run
 
     one_of(files, data, name="--queries VERSION=FILE (once a version)")
@@ -95,19 +95,12 @@ def certify(
         new = registry.models.get(version)
         target = registry.galleries.get(gallery)
         reader = Reader(registry, factory, convert, session.as_json, target.id_type)
-        if data is not None:
-            queries = _embed_queries(reader, (*target.versions(), new.ref), data)
-        else:
-            queries = _read_queries(reader, files)
+        versions = (*target.versions(), new.ref)
+        queries = _read_queries(reader, files) if data is None else _embed(reader, versions, data)
         again = _read_again(reader, gallery, new, reembedded, reembedded_ids, gallery_data)
         if not trust_space:
             _check_looks(reader, gallery, (*queries.values(), *([again] if again else [])))
-        probe = Probe(
-            query_labels(labels or data, tuple(queries.values())),
-            {ref: rows.embeddings for ref, rows in queries.items()},
-            item_labels(gallery_labels),
-            again.embeddings if again is not None else None,
-        )
+        probe = _probe(labels or data, queries, gallery_labels, again)
         made = run(registry, gallery, new.ref, probe, _policy(policy_file), dry_run=dry_run)
         written = write_reports(session.reports, made, registry.now())
     return session.output.result(
@@ -118,9 +111,23 @@ def certify(
     )
 
 
-def _embed_queries(
-    reader: Reader, versions: tuple[VersionRef, ...], data: Path
-) -> dict[VersionRef, Rows]:
+def _probe(
+    labels: Path | None,
+    queries: dict[VersionRef, Rows],
+    gallery_labels: Path,
+    again: Rows | None,
+) -> Probe:
+    from compat.probes import Probe
+
+    return Probe(
+        query_labels(labels, tuple(queries.values())),
+        {ref: rows.embeddings for ref, rows in queries.items()},
+        item_labels(gallery_labels),
+        again.embeddings if again is not None else None,
+    )
+
+
+def _embed(reader: Reader, versions: tuple[VersionRef, ...], data: Path) -> dict[VersionRef, Rows]:
     models = reader.registry.models
     return {ref: reader.data(models.get(ref), data) for ref in dict.fromkeys(versions)}
 

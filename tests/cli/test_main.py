@@ -32,6 +32,7 @@ FLOW = (
     ("slots", "assign", "products", "shoe", "--n-slots", "4"),
     ("slots", "show", "products"),
     CERTIFY,
+    ("report", "shop", "-o", "report.html"),
     ("promote", "shop", "products@2"),
     ("rollback", "shop"),
     ("status",),
