@@ -50,6 +50,7 @@ def test_migrations_data_and_licences_are_in_it(names: list[str]) -> None:
         "registry/migrations/versions/0001_the_registry.py",
         "registry/migrations/versions/0002_class_slots.py",
         "compat/datasets/omniglot28.npz",
+        "compat/report/page.css",
         "compat/datasets/LICENSE.omniglot.txt",
     } <= set(names)
     licences = {name.rpartition("/")[2] for name in names if ".dist-info/licenses/" in name}

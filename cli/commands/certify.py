@@ -20,6 +20,7 @@ from cli.options import (
 from cli.report_files import report_options, told, write_reports
 
 if TYPE_CHECKING:
+    from compat.probes import Labels, Probe
     from registry import ModelVersion, VersionRef
 
 
@@ -96,7 +97,6 @@ def certify(
     from cli.certificates import as_data, exit_code, shown
     from cli.policies import read_policy
     from cli.sample_sizes import PlanNotes
-    from compat.probes import Probe
     from compat.workflow.certifying import certify as run
 
     one_of(files, data, name="--queries VERSION=FILE (once a version)")
@@ -109,22 +109,13 @@ def certify(
         new = registry.models.get(version)
         target = registry.galleries.get(gallery)
         reader = Reader(registry, factory, convert, session.as_json, target.id_type)
-        if data is not None:
-            queries = _embed_queries(reader, (*target.versions(), new.ref), data)
-        else:
-            queries = _read_queries(reader, files)
+        versions = (*target.versions(), new.ref)
+        queries = _read_queries(reader, files) if data is None else _embed(reader, versions, data)
         again = _read_again(reader, gallery, new, reembedded, reembedded_ids, gallery_data)
         if not trust_space:
             _check_looks(reader, gallery, (*queries.values(), *([again] if again else [])))
-        asked = tuple(queries.values())
-        probe = Probe(
-            judged_queries(qrels, query_ids, asked)
-            if qrels is not None
-            else query_labels(labels or data, asked),
-            {ref: rows.embeddings for ref, rows in queries.items()},
-            None if gallery_labels is None else item_labels(gallery_labels),
-            again.embeddings if again is not None else None,
-        )
+        asked = _asked(labels or data, qrels, query_ids, tuple(queries.values()))
+        probe = _probe(asked, queries, gallery_labels, again)
         notes, policy = PlanNotes(session.output), read_policy(policy_file)
         made = run(registry, gallery, new.ref, probe, policy, dry_run=dry_run, on_plan=notes.say)
         written = write_reports(session.reports, made, registry.now())
@@ -147,9 +138,31 @@ def _check_relevance(
         raise click.UsageError("what is relevant? give --gallery-labels FILE, or --qrels FILE")
 
 
-def _embed_queries(
-    reader: Reader, versions: tuple[VersionRef, ...], data: Path
-) -> dict[VersionRef, Rows]:
+def _asked(
+    labels: Path | None, qrels: Path | None, query_ids: Path | None, queries: tuple[Rows, ...]
+) -> Labels:
+    if qrels is not None:
+        return judged_queries(qrels, query_ids, queries)
+    return query_labels(labels, queries)
+
+
+def _probe(
+    asked: Labels,
+    queries: dict[VersionRef, Rows],
+    gallery_labels: Path | None,
+    again: Rows | None,
+) -> Probe:
+    from compat.probes import Probe
+
+    return Probe(
+        asked,
+        {ref: rows.embeddings for ref, rows in queries.items()},
+        None if gallery_labels is None else item_labels(gallery_labels),
+        again.embeddings if again is not None else None,
+    )
+
+
+def _embed(reader: Reader, versions: tuple[VersionRef, ...], data: Path) -> dict[VersionRef, Rows]:
     models = reader.registry.models
     return {ref: reader.data(models.get(ref), data) for ref in dict.fromkeys(versions)}
 

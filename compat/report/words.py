@@ -81,8 +81,8 @@ def worst_sentence(certificate: Certificate) -> str:
     found = worst(certificate)
     where = "over all queries" if found.group == "all" else f"in group '{found.group}'"
     return (
-        f"Tightest: {found.metric} {where}. Its difference is at least {signed(found.low)} by the "
-        f"lower bound; required is {required(found)}."
+        f"Tightest: {found.metric} {where}. By its bounds the difference is at least "
+        f"{signed(found.low)} and at most {signed(found.high)}; required is {required(found)}."
     )
 
 

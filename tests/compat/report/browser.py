@@ -70,6 +70,8 @@ function measure(frame) {
     maps: page.querySelectorAll('.heat rect').length, title: page.title,
     text: page.body.innerText, ran: 'planted' in frame.contentWindow,
     narrow: [...page.querySelectorAll('.plot')].filter(p => p.clientWidth < 250).length,
+    clipped: [...page.querySelectorAll('.scroll')].filter(
+      s => s.scrollWidth > s.clientWidth + 1).length,
     outside: texts.filter(r => r.width && (r.left < -1)).length,
   };
 }

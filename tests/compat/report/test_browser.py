@@ -14,7 +14,7 @@ from tests.compat.report.browser import measure, needs_browser, visit
 from tests.compat.report.builders import good_report, hostile_report
 
 pytestmark = needs_browser
-PHONE, DESK = 390, 1280
+PHONE, DESK, PAPER = 390, 1280, 688  # A4 without its margins
 Seen = dict[str, dict[str, Any]]
 
 
@@ -80,6 +80,16 @@ def test_it_is_quiet_alone_and_harmless(tmp_path: Path) -> None:
     seen = visit(path, "--dump-dom")
     assert len(seen.complaints) >= 2
     assert "<title>ran" not in seen.dom
+
+
+def test_nothing_is_cut_off_on_paper(page: Path) -> None:
+    paper = page.with_name("paper.html")
+    paper.write_text(page.read_text("utf-8").replace("@media print", "@media all"), "utf-8")
+    seen = measure(paper, (PAPER,), scheme="dark")[str(PAPER)]
+    assert seen["clipped"] == 0
+    assert seen["scroll"] <= PAPER
+    assert seen["paper"] == "rgb(255, 255, 255)"  # whatever the screen prefers
+    assert "class-query-" in seen["text"]  # what is folded on the screen is open
 
 
 def test_it_can_be_printed(page: Path, tmp_path: Path) -> None:
