@@ -15,6 +15,7 @@ from registry.errors import InvalidInputError
 from .augmentation import random_maps
 from .checkpoints import check_checkpoint_path, read_checkpoint, write_checkpoint
 from .devices import choose_device, place
+from .divergence import check_epoch
 from .encoders import Encoder, fingerprint
 from .epoch_rows import epoch_rows
 from .kept_views import KeptViews
@@ -94,8 +95,8 @@ def train(  # noqa: PLR0913 -- a run has this many parts
     Raises:
         InvalidInputError: if objective, data and teachers do not fit to each other, batches of one
             sample meet batch normalisation, or the checkpoint is another run's.
-        TrainingDivergedError: if a loss or a gradient is NaN or infinite, from the iterator; the
-            last checkpoint stays.
+        TrainingDivergedError: if a loss, a gradient or what an epoch left is NaN or infinite, from
+            the iterator; the last checkpoint stays.
     """
     if options.checkpoint is not None:
         check_checkpoint_path(options.checkpoint)
@@ -130,15 +131,13 @@ def _epochs(run: Run, data: TrainingData, done: int) -> Iterator[EpochRecord]:
     for epoch in range(done, options.epochs):
         started = time.perf_counter()
         seen, maps = views.of_epoch(epoch)
-        run.modules.train()
         place_in_run = (epoch,) if run.workers.is_first else (epoch, 2, rank)
-        with seeded(derive_seed(options.seed, *place_in_run)):  # for dropout and the like
-            try:
+        try:
+            with seeded(derive_seed(options.seed, *place_in_run)):  # for dropout and the like
                 losses, rate, n_samples = _one_epoch(run, seen, maps, epoch)
-            except TrainingDivergedError as error:
-                raise _saying_what_is_kept(error, options, kept) from None
-        run.modules.eval()
-        run.workers.spread(run.modules.buffers())  # statistics that each took of its own share
+            check_epoch(run, data, epoch + 1)
+        except TrainingDivergedError as error:
+            raise _saying_what_is_kept(error, options, kept) from None
         seconds = time.perf_counter() - started
         if options.checkpoint is not None and options.is_checkpoint_due(epoch + 1):
             _write(run, options.checkpoint, epoch + 1)
@@ -160,6 +159,7 @@ def _one_epoch(
     run: Run, data: TrainingData, kept_maps: Tensor | None, epoch: int
 ) -> tuple[dict[str, float], float, int]:
     """Take one pass; return each loss term's mean, the last learning rate, and the samples seen."""
+    run.modules.train()
     rng = torch.Generator().manual_seed(derive_seed(run.options.seed, epoch, 1))
     steps = epoch_rows(
         len(data.labels),
@@ -178,6 +178,8 @@ def _one_epoch(
         where = f"step {step + 1} (epoch {epoch + 1})"
         for name, value in descend(run, terms, rate=rate, where=where).items():
             sums[name] = sums.get(name, 0.0) + value * len(rows)
+    run.modules.eval()
+    run.workers.spread(run.modules.buffers())  # statistics that each took of its own share
     return {name: total / n for name, total in sums.items()}, rate, n
 
 

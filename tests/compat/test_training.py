@@ -172,6 +172,16 @@ class Exploding(nn.Module):
         return {"size": batch.features.square().sum() * factor, "none": torch.zeros(())}
 
 
+class Flat(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(64, 6)
+
+    def forward(self, images: Tensor) -> Tensor:
+        features: Tensor = self.layer(images.flatten(1) / 255)
+        return features
+
+
 def test_a_nan_loss_stops_with_the_step_and_keeps_the_checkpoint(
     data: TrainingData, tmp_path: Path
 ) -> None:
@@ -190,6 +200,47 @@ def test_a_nan_loss_stops_with_the_step_and_keeps_the_checkpoint(
         list(train(new_encoder(), Exploding(at=1), data, options))
     assert "no epoch is kept" in str(first.value.hint)  # what lies there is an earlier run's
     assert checkpoint.read_bytes() == kept
+
+
+@pytest.mark.parametrize("first_epoch", [1, 2])
+def test_what_the_last_step_of_an_epoch_broke_is_not_kept(
+    data: TrainingData, tmp_path: Path, first_epoch: int
+) -> None:
+    """An epoch is one step, so no later one of it could tell."""
+    checkpoint = tmp_path / "run.safetensors"
+    options = TrainingOptions(
+        epochs=3, batch_size=48, learning_rate=1e38, warmup_epochs=0, device="cpu"
+    )
+
+    class Late(Exploding):
+        """Leaves the weights alone until an epoch."""
+
+        def forward(self, batch: CompatBatch) -> LossTerms:
+            terms = super().forward(batch)
+            return {"size": terms["size"] * float(self.calls >= first_epoch)}
+
+    options = replace(options, checkpoint=checkpoint, weight_decay=0.0)
+    kept = f"epoch 1 is kept in {checkpoint}" if first_epoch == 2 else "no epoch is kept"
+    records = train(Encoder(Flat(), dim=6, normalised=False), Late(at=-1), data, options)
+    for _ in range(first_epoch - 1):
+        next(records)
+    before = checkpoint.read_bytes() if checkpoint.exists() else None
+    with pytest.raises(TrainingDivergedError, match=f"after epoch {first_epoch}$") as info:
+        next(records)
+    assert kept in str(info.value.hint)
+    assert (checkpoint.read_bytes() if checkpoint.exists() else None) == before
+
+
+def test_features_beyond_all_bounds_are_not_kept(data: TrainingData) -> None:
+    """The weights are small, the features are not."""
+
+    class Overflowing(Flat):
+        def forward(self, images: Tensor) -> Tensor:
+            return super().forward(images) / float(self.training)
+
+    encoder = Encoder(Overflowing(), dim=6)
+    with pytest.raises(TrainingDivergedError, match="largest feature is (inf|nan) after epoch 1"):
+        list(train(encoder, Exploding(at=-1), data, replace(OPTIONS, epochs=1)))
 
 
 @pytest.mark.parametrize("name", [".", "file/below"])
