@@ -122,13 +122,21 @@ def train(  # noqa: PLR0913 -- a run has this many parts
         workers=workers,
         identity=identity,
     )
-    return _epochs(run, _placed(data, run), done)
+    return _epochs(run, _placed(data, run), _Kept(done, resume))
 
 
-def _epochs(run: Run, data: TrainingData, done: int) -> Iterator[EpochRecord]:
-    options, rank, kept = run.options, run.workers.rank, done
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """Which epoch is kept, from 1, and in which file; 0 for none."""
+
+    epoch: int
+    path: Path | None
+
+
+def _epochs(run: Run, data: TrainingData, kept: _Kept) -> Iterator[EpochRecord]:
+    options, rank = run.options, run.workers.rank
     views = KeptViews(run, data)
-    for epoch in range(done, options.epochs):
+    for epoch in range(kept.epoch, options.epochs):
         started = time.perf_counter()
         seen, maps = views.of_epoch(epoch)
         place_in_run = (epoch,) if run.workers.is_first else (epoch, 2, rank)
@@ -137,21 +145,17 @@ def _epochs(run: Run, data: TrainingData, done: int) -> Iterator[EpochRecord]:
                 losses, rate, n_samples = _one_epoch(run, seen, maps, epoch)
             check_epoch(run, data, epoch + 1)
         except TrainingDivergedError as error:
-            raise _saying_what_is_kept(error, options, kept) from None
+            raise _saying_what_is_kept(error, kept) from None
         seconds = time.perf_counter() - started
         if options.checkpoint is not None and options.is_checkpoint_due(epoch + 1):
             _write(run, options.checkpoint, epoch + 1)
-            kept = epoch + 1
+            kept = _Kept(epoch + 1, options.checkpoint)
         speed = n_samples / max(seconds, 1e-9)
         yield EpochRecord(epoch + 1, options.epochs, losses, rate, seconds, speed)
 
 
-def _saying_what_is_kept(
-    error: TrainingDivergedError, options: TrainingOptions, kept: int
-) -> TrainingDivergedError:
-    if options.checkpoint is None:
-        return error
-    found = f"epoch {kept} is kept in {options.checkpoint}" if kept else "no epoch is kept"
+def _saying_what_is_kept(error: TrainingDivergedError, kept: _Kept) -> TrainingDivergedError:
+    found = f"epoch {kept.epoch} is kept in {kept.path}" if kept.epoch else "no epoch is kept"
     return TrainingDivergedError(str(error), hint=f"{error.hint}; {found}")
 
 

@@ -20,7 +20,6 @@ from .run_identity import RunIdentity
 from .training_options import TrainingData, TrainingOptions
 from .workers import Workers
 
-
 DIVERGED_HINT: Final = "lower the learning rate, set clip_norm, or look for NaN among the inputs"
 
 

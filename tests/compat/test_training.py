@@ -196,9 +196,15 @@ def test_a_nan_loss_stops_with_the_step_and_keeps_the_checkpoint(
     assert f"epoch 1 is kept in {checkpoint}" in str(info.value.hint)
     assert checkpoint.read_bytes() == kept
     assert all(bool(torch.isfinite(p).all()) for p in encoder.parameters())
-    with pytest.raises(TrainingDivergedError) as first:
-        list(train(new_encoder(), Exploding(at=1), data, options))
-    assert "no epoch is kept" in str(first.value.hint)  # what lies there is an earlier run's
+    options = replace(options, checkpoint=tmp_path / "other.safetensors")
+    for at, resume, said in (
+        (1, None, "no epoch is kept"),
+        (1, checkpoint, f"epoch 1 is kept in {checkpoint}"),  # not in the file it would write to
+        (4, checkpoint, f"epoch 2 is kept in {options.checkpoint}"),
+    ):
+        with pytest.raises(TrainingDivergedError) as info:
+            list(train(new_encoder(), Exploding(at=at), data, options, resume=resume))
+        assert str(info.value.hint).endswith(said)
     assert checkpoint.read_bytes() == kept
 
 
@@ -239,7 +245,7 @@ def test_features_beyond_all_bounds_are_not_kept(data: TrainingData) -> None:
             return super().forward(images) / float(self.training)
 
     encoder = Encoder(Overflowing(), dim=6)
-    with pytest.raises(TrainingDivergedError, match="largest feature is (inf|nan) after epoch 1"):
+    with pytest.raises(TrainingDivergedError, match=r"largest feature is (inf|nan) after epoch 1"):
         list(train(encoder, Exploding(at=-1), data, replace(OPTIONS, epochs=1)))
 
 
