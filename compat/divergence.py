@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import Final, cast
 
 import torch
 from torch import Tensor, nn
 
+from .encoders import Encoder
 from .training_options import TrainingData
 from .training_step import DIVERGED_HINT, Run, TrainingDivergedError
 
@@ -46,6 +47,6 @@ def _what_is_wrong(run: Run, data: TrainingData) -> str:
 def _few_features(run: Run, data: TrainingData) -> Tensor:
     n = len(data.labels)
     rows = torch.linspace(0, n - 1, min(_N_ROWS, n)).long().to(data.inputs.device)
+    encoder = cast("Encoder", run.modules["encoder"])
     with torch.no_grad():
-        features: Tensor = run.modules["encoder"].features(data.inputs[rows].to(run.device))
-    return features
+        return encoder.features(data.inputs[rows].to(run.device))

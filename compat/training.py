@@ -95,11 +95,12 @@ def train(  # noqa: PLR0913 -- a run has this many parts
     Raises:
         InvalidInputError: if objective, data and teachers do not fit to each other, batches of one
             sample meet batch normalisation, or the checkpoint is another run's.
+        AlreadyExistsError: if a checkpoint of another run would be replaced; see `resume`.
         TrainingDivergedError: if a loss, a gradient or what an epoch left is NaN or infinite, from
             the iterator; the last checkpoint stays.
     """
     if options.checkpoint is not None:
-        check_checkpoint_path(options.checkpoint)
+        check_checkpoint_path(options.checkpoint, is_resumed=resume is not None)
     given = Teachers(old_encoder, twin_encoder)
     teachers = check_parts(objective, data, options, given)
     device, workers = choose_device(options.device), current_workers()

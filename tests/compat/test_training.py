@@ -17,7 +17,7 @@ from compat.objectives.protocol import Objective
 from compat.training import EpochRecord, TrainingDivergedError, train
 from compat.training_options import TrainingData, TrainingOptions
 from registry.domain.contracts import Contract
-from registry.errors import CorruptFileError, InvalidInputError, NotFoundError
+from registry.errors import AlreadyExistsError, CorruptFileError, InvalidInputError, NotFoundError
 
 N_CLASSES = 4
 
@@ -149,8 +149,9 @@ def test_a_missing_or_broken_checkpoint_is_refused(data: TrainingData, tmp_path:
     broken = tmp_path / "run.safetensors"
     run(data, replace(OPTIONS, epochs=1, checkpoint=broken))
     broken.write_bytes(broken.read_bytes()[:200])
-    with pytest.raises(CorruptFileError, match="not a training checkpoint"):
+    with pytest.raises(CorruptFileError, match="not a training checkpoint") as info:
         run(data, replace(OPTIONS, epochs=1), resume=broken)
+    assert info.value.hint == "name another one, or train without --resume"
 
 
 class Exploding(nn.Module):
@@ -247,6 +248,20 @@ def test_features_beyond_all_bounds_are_not_kept(data: TrainingData) -> None:
     encoder = Encoder(Overflowing(), dim=6)
     with pytest.raises(TrainingDivergedError, match=r"largest feature is (inf|nan) after epoch 1"):
         list(train(encoder, Exploding(at=-1), data, replace(OPTIONS, epochs=1)))
+
+
+def test_a_new_run_does_not_replace_the_checkpoint_of_another(
+    data: TrainingData, tmp_path: Path
+) -> None:
+    options = replace(OPTIONS, epochs=1, checkpoint=tmp_path / "run.safetensors")
+    run(data, options)
+    kept = (tmp_path / "run.safetensors").read_bytes()
+    objective = Exploding(at=-1)
+    with pytest.raises(AlreadyExistsError, match=r"a checkpoint .* already") as info:
+        train(new_encoder(), objective, data, options)
+    assert f"--resume {options.checkpoint} goes on with it" in str(info.value.hint)
+    assert objective.calls == 0
+    assert (tmp_path / "run.safetensors").read_bytes() == kept
 
 
 @pytest.mark.parametrize("name", [".", "file/below"])
