@@ -122,7 +122,8 @@ def read_checkpoint(
         raise InvalidInputError(
             f"{path} is the checkpoint of another run: its data, network, options, seed or first "
             "weights differ",
-            hint="resume with the configuration and data that it was begun with, or begin anew",
+            hint="resume with the configuration and data that it was begun with, but for "
+            "learning_rate and clip_norm, or begin anew",
         )
     weights = {n: t for n, t in tensors.items() if not n.startswith("optimizer.")}
     modules.load_state_dict(weights)

@@ -90,7 +90,8 @@ def train(  # noqa: PLR0913 -- a run has this many parts
         old_encoder: embeds the same augmented views, without gradients; needed if the objective
             asks for old features, and the data carry none.
         twin_encoder: the same for the twin, an independently trained new model.
-        resume: a checkpoint of the same run to go on from.
+        resume: a checkpoint of the same run to go on from; only the learning rate and clip_norm
+            may be others now.
 
     Raises:
         InvalidInputError: if objective, data and teachers do not fit to each other, batches of one
@@ -109,7 +110,7 @@ def train(  # noqa: PLR0913 -- a run has this many parts
     check_single_samples(encoder, objective, data, options, device=device)
     workers.spread(modules.state_dict().values())
     identity = identify_run(modules, data, options, _fingerprints(given))
-    _check_same_run(workers, identity.digest)
+    _check_same_run(workers, identity.exact)
     optimizer = _optimizer(modules, options)
     done = 0 if resume is None else read_checkpoint(resume, modules, optimizer, run=identity)
     run = Run(
@@ -156,7 +157,9 @@ def _epochs(run: Run, data: TrainingData, kept: _Kept) -> Iterator[EpochRecord]:
 
 
 def _saying_what_is_kept(error: TrainingDivergedError, kept: _Kept) -> TrainingDivergedError:
-    found = f"epoch {kept.epoch} is kept in {kept.path}" if kept.epoch else "no epoch is kept"
+    found = "no epoch is kept"
+    if kept.epoch:
+        found = f"epoch {kept.epoch} is kept in {kept.path}, and may be resumed with either"
     return TrainingDivergedError(str(error), hint=f"{error.hint}; {found}")
 
 
