@@ -187,8 +187,18 @@ def _one_epoch(
         for name, value in descend(run, terms, rate=rate, where=where).items():
             sums[name] = sums.get(name, 0.0) + value * len(rows)
     run.modules.eval()
-    run.workers.spread(run.modules.buffers())  # statistics that each took of its own share
+    run.workers.spread(_changing_buffers(run.modules))  # each took them of its own share
     return {name: total / n for name, total in sums.items()}, rate, n
+
+
+def _changing_buffers(modules: nn.ModuleDict) -> list[Tensor]:
+    """Return the encoder's buffers and the objective's persistent ones.
+
+    The others are an objective's constants, such as a memory of all old features.
+    """
+    persistent = modules.state_dict().keys()
+    named = modules.named_buffers()
+    return [b for name, b in named if name.startswith("encoder.") or name in persistent]
 
 
 def _step_maps(

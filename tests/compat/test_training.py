@@ -14,7 +14,7 @@ from compat.backbones import build_backbone
 from compat.encoders import Encoder, fingerprint
 from compat.objectives import CompatBatch, LossTerms, Setting, build_objective
 from compat.objectives.protocol import Objective
-from compat.training import EpochRecord, TrainingDivergedError, train
+from compat.training import EpochRecord, TrainingDivergedError, _changing_buffers, train
 from compat.training_options import TrainingData, TrainingOptions
 from registry.domain.contracts import Contract
 from registry.errors import AlreadyExistsError, CorruptFileError, InvalidInputError, NotFoundError
@@ -263,6 +263,15 @@ def test_a_run_that_diverged_goes_on_with_a_lower_learning_rate(
         records = list(train(new_encoder(), Exploding(at=-1), data, kept, resume=checkpoint))
         assert [record.epoch for record in records] == [2, 3, 4]
         assert records[0].learning_rate == changed.rate_at(5, 3)
+
+
+def test_what_processes_pass_on_after_an_epoch_leaves_out_constants() -> None:
+    objective = nn.BatchNorm1d(2)
+    objective.register_buffer("memory", torch.zeros(9), persistent=False)
+    encoder = nn.BatchNorm1d(3)
+    encoder.register_buffer("cache", torch.zeros(7), persistent=False)
+    modules = nn.ModuleDict({"encoder": encoder, "objective": objective})
+    assert sorted(b.numel() for b in _changing_buffers(modules)) == [1, 1, 2, 2, 3, 3, 7]
 
 
 def test_a_new_run_does_not_replace_the_checkpoint_of_another(
