@@ -84,6 +84,9 @@ def identify_run(
     }
     if data.rehearsal_share is not None:  # earlier checkpoints say nothing of it
         facts["rehearsal"] = f"{data.rehearsal_share!r} from {data.n_rehearsed} rows"
+    chosen = getattr(modules["objective"], "catalog_options", None)
+    if chosen is not None:  # of an objective that does not keep them itself
+        facts["objective_options"] = repr(chosen)
     exact = digest_json(facts)
     digest = digest_json({**facts, "options": _settings(options, leaving_out=_MAY_CHANGE)})
     weights = cpu_tensors(modules)
