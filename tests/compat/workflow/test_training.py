@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import torch
 
 from compat.augmentation import Augmentation
 from compat.probes import Labels, Probe
-from compat.training_config import TrainingConfig, parse_training_config
+from compat.training_config import ModelConfig, TrainingConfig, parse_training_config
 from compat.training_options import TrainingOptions
 from compat.workflow.certifying import certify
 from compat.workflow.embedding import embed_inputs
@@ -341,6 +341,23 @@ def test_an_old_version_that_takes_other_inputs_is_refused(registry: Registry, d
         objective={"name": "oca", "against": "docs@1"},
     )
     with pytest.raises(InvalidInputError, match="docs@1 cannot embed inputs"):
+        plan_training(registry, config, directory=data.folder)
+
+
+@pytest.mark.parametrize("role", ["against", "init"])
+def test_a_version_of_another_modality_is_refused(
+    registry: Registry, data: Data, role: str
+) -> None:
+    """Numbers of tokens, as many as the old network has inputs: it would take them."""
+    run(registry, data, data.config())
+    tokens = np.ones((20, N_INPUTS), np.int64)
+    np.savez(data.folder / "tokens.npz", inputs=tokens, labels=np.repeat(np.arange(4), 5))
+    config = data.second() if role == "against" else data.config()
+    if role == "init":
+        config = replace(config, model=ModelConfig("docs", init="docs@1"))
+    config = replace(config, data=replace(config.data, train=data.folder / "tokens.npz"))
+    said = r"docs@1 takes float32 of shape \(12,\), the data are int64 of shape \(12,\)"
+    with pytest.raises(InvalidInputError, match=said):
         plan_training(registry, config, directory=data.folder)
 
 
