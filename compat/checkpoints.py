@@ -18,7 +18,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from registry.errors import CorruptFileError, InvalidInputError, NotFoundError
+from registry.errors import (
+    AlreadyExistsError,
+    CorruptFileError,
+    InvalidInputError,
+    NotFoundError,
+)
 
 from .encoders import cpu_tensors
 from .run_identity import RunIdentity
@@ -27,11 +32,16 @@ _KEY: Final = "samespace_checkpoint"
 _FORMAT: Final = 2
 
 
-def check_checkpoint_path(path: Path) -> None:
+def check_checkpoint_path(path: Path, *, is_resumed: bool) -> None:
     """Refuse what cannot become a checkpoint, before anything is trained.
+
+    Args:
+        path: where the run's checkpoints will be written.
+        is_resumed: whether the run goes on from a checkpoint, and so may replace one.
 
     Raises:
         InvalidInputError: if it is a folder, or lies where nothing can be written.
+        AlreadyExistsError: if a run that begins anew would replace the checkpoint of another.
     """
     folder = path.parent
     while not folder.exists():
@@ -40,6 +50,11 @@ def check_checkpoint_path(path: Path) -> None:
         raise InvalidInputError(
             f"a checkpoint cannot be written to {path}",
             hint='name a file in a folder that you may write to, as checkpoint = "run.safetensors"',
+        )
+    if path.exists() and not is_resumed:
+        raise AlreadyExistsError(
+            f"there is a checkpoint {path} already, which a new run would replace",
+            hint=f"--resume {path} goes on with it; to begin anew, move it away or name another",
         )
 
 
@@ -97,14 +112,18 @@ def read_checkpoint(
             facts = json.loads((file.metadata() or {})[_KEY])
             tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, KeyError, ValueError) as error:
-        raise CorruptFileError(f"{path} is not a training checkpoint: {error}") from error
+        raise CorruptFileError(
+            f"{path} is not a training checkpoint: {error}",
+            hint="name another one, or train without --resume",
+        ) from error
     if facts["format"] != _FORMAT:
         raise InvalidInputError(f"{path} has format {facts['format']}, this samespace {_FORMAT}")
     if not run.is_same(facts["run"], facts["sketch"]):
         raise InvalidInputError(
             f"{path} is the checkpoint of another run: its data, network, options, seed or first "
             "weights differ",
-            hint="resume with the configuration and data that it was begun with, or begin anew",
+            hint="resume with the configuration and data that it was begun with, but for "
+            "learning_rate and clip_norm, or begin anew",
         )
     weights = {n: t for n, t in tensors.items() if not n.startswith("optimizer.")}
     modules.load_state_dict(weights)

@@ -49,21 +49,30 @@ def save_encoder(
         classifier: what it was trained with, for later versions.
 
     Raises:
-        InvalidInputError: if the folder holds something.
+        InvalidInputError: if the folder holds something, or a canary's vector is not finite.
     """
     directory.mkdir(parents=True, exist_ok=True)
     if any(directory.iterdir()):
         raise InvalidInputError(
             f"{directory} is not empty", hint="save each version in its own folder"
         )
-    save_file(cpu_tensors(encoder.backbone), directory / WEIGHTS)
     if canaries is not None:
-        inputs = canaries.detach().cpu().contiguous()
-        vectors = torch.from_numpy(embed_array(encoder, inputs))
-        save_file({"inputs": inputs, "vectors": vectors}, directory / CANARIES)
+        save_file(_embedded(encoder, canaries), directory / CANARIES)
+    save_file(cpu_tensors(encoder.backbone), directory / WEIGHTS)
     if classifier is not None:
         write_classifier(directory, classifier)
     write_description(directory, describe(encoder))
+
+
+def _embedded(encoder: Encoder, canaries: Tensor) -> dict[str, Tensor]:
+    inputs = canaries.detach().cpu().contiguous()
+    vectors = torch.from_numpy(embed_array(encoder, inputs))
+    if not bool(torch.isfinite(vectors).all()):
+        raise InvalidInputError(
+            "the encoder gives vectors that are NaN or infinite, and is not saved",
+            hint="its training diverged, or the canaries hold NaN: look for it in both",
+        )
+    return {"inputs": inputs, "vectors": vectors}
 
 
 def load_encoder(

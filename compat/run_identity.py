@@ -19,6 +19,8 @@ from .training_options import TrainingData, TrainingOptions
 _NOT_IN_DIGEST = frozenset(
     {"checkpoint", "checkpoint_every", "compile", "data_on_device", "device"}
 )
+# May be changed when a run is resumed, to bring one that diverged to its end.
+_MAY_CHANGE = frozenset({"learning_rate", "clip_norm"})
 _TOLERANCE: Final = 3e-3  # of a tensor's root mean square
 
 
@@ -31,17 +33,20 @@ class RunIdentity:
     be near to each other.
 
     Attributes:
-        digest: of raw data and how they are rehearsed, network, options and teachers.
+        digest: of raw data and how they are rehearsed, network, teachers and options, but for
+            learning rate and clip_norm: a run that is resumed may change those.
+        exact: the same with those too. Earlier checkpoints hold it.
         sketch: root mean square, and one projection on that scale, of each tensor of first weights
             and old features.
     """
 
     digest: str
+    exact: str
     sketch: tuple[float, ...]
 
     def is_same(self, digest: object, sketch: object) -> bool:
         """Return whether what a checkpoint says of its run describes this one."""
-        if digest != self.digest or not isinstance(sketch, list):
+        if digest not in (self.digest, self.exact) or not isinstance(sketch, list):
             return False
         if len(sketch) != len(self.sketch):
             return False
@@ -60,7 +65,8 @@ def identify_run(
 ) -> RunIdentity:
     """Return what tells this run from others: data, networks, first weights, teachers and options.
 
-    How a run is carried out, its device, checkpoints and number of processes, does not count.
+    How a run is carried out, its device, checkpoints and number of processes, does not count; nor
+    do the learning rate and clip_norm.
 
     Args:
         modules: ``encoder`` and ``objective``, before the first step.
@@ -78,17 +84,24 @@ def identify_run(
     }
     if data.rehearsal_share is not None:  # earlier checkpoints say nothing of it
         facts["rehearsal"] = f"{data.rehearsal_share!r} from {data.n_rehearsed} rows"
-    digest = digest_json(facts)
+    chosen = getattr(modules["objective"], "catalog_options", None)
+    if chosen is not None:  # of an objective that does not keep them itself
+        facts["objective_options"] = repr(chosen)
+    exact = digest_json(facts)
+    digest = digest_json({**facts, "options": _settings(options, leaving_out=_MAY_CHANGE)})
     weights = cpu_tensors(modules)
     features = (t for t in (data.old_features, data.twin_features) if t is not None)
-    return RunIdentity(digest, tuple(_sketch((*(weights[n] for n in sorted(weights)), *features))))
+    sketch = _sketch((*(weights[n] for n in sorted(weights)), *features))
+    return RunIdentity(digest, exact, tuple(sketch))
 
 
-def _settings(options: TrainingOptions) -> dict[str, Json]:
+def _settings(
+    options: TrainingOptions, *, leaving_out: frozenset[str] = frozenset()
+) -> dict[str, Json]:
     settings: dict[str, Json] = {
         entry.name: repr(getattr(options, entry.name))
         for entry in fields(options)
-        if entry.name not in _NOT_IN_DIGEST
+        if entry.name not in _NOT_IN_DIGEST | leaving_out
     }
     if options.augmentation.views is None:  # earlier checkpoints say nothing of it
         settings["augmentation"] = repr(options.augmentation).replace(", views=None", "")

@@ -15,6 +15,7 @@ from registry.errors import InvalidInputError
 from .augmentation import random_maps
 from .checkpoints import check_checkpoint_path, read_checkpoint, write_checkpoint
 from .devices import choose_device, place
+from .divergence import check_epoch
 from .encoders import Encoder, fingerprint
 from .epoch_rows import epoch_rows
 from .kept_views import KeptViews
@@ -89,16 +90,18 @@ def train(  # noqa: PLR0913 -- a run has this many parts
         old_encoder: embeds the same augmented views, without gradients; needed if the objective
             asks for old features, and the data carry none.
         twin_encoder: the same for the twin, an independently trained new model.
-        resume: a checkpoint of the same run to go on from.
+        resume: a checkpoint of the same run to go on from; only the learning rate and clip_norm
+            may be others now.
 
     Raises:
         InvalidInputError: if objective, data and teachers do not fit to each other, batches of one
             sample meet batch normalisation, or the checkpoint is another run's.
-        TrainingDivergedError: if a loss or a gradient is NaN or infinite, from the iterator; the
-            last checkpoint stays.
+        AlreadyExistsError: if a checkpoint of another run would be replaced; see `resume`.
+        TrainingDivergedError: if a loss, a gradient or what an epoch left is NaN or infinite, from
+            the iterator; the last checkpoint stays.
     """
     if options.checkpoint is not None:
-        check_checkpoint_path(options.checkpoint)
+        check_checkpoint_path(options.checkpoint, is_resumed=resume is not None)
     given = Teachers(old_encoder, twin_encoder)
     teachers = check_parts(objective, data, options, given)
     device, workers = choose_device(options.device), current_workers()
@@ -107,7 +110,7 @@ def train(  # noqa: PLR0913 -- a run has this many parts
     check_single_samples(encoder, objective, data, options, device=device)
     workers.spread(modules.state_dict().values())
     identity = identify_run(modules, data, options, _fingerprints(given))
-    _check_same_run(workers, identity.digest)
+    _check_same_run(workers, identity.exact)
     optimizer = _optimizer(modules, options)
     done = 0 if resume is None else read_checkpoint(resume, modules, optimizer, run=identity)
     run = Run(
@@ -121,38 +124,42 @@ def train(  # noqa: PLR0913 -- a run has this many parts
         workers=workers,
         identity=identity,
     )
-    return _epochs(run, _placed(data, run), done)
+    return _epochs(run, _placed(data, run), _Kept(done, resume))
 
 
-def _epochs(run: Run, data: TrainingData, done: int) -> Iterator[EpochRecord]:
-    options, rank, kept = run.options, run.workers.rank, done
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """Which epoch is kept, from 1, and in which file; 0 for none."""
+
+    epoch: int
+    path: Path | None
+
+
+def _epochs(run: Run, data: TrainingData, kept: _Kept) -> Iterator[EpochRecord]:
+    options, rank = run.options, run.workers.rank
     views = KeptViews(run, data)
-    for epoch in range(done, options.epochs):
+    for epoch in range(kept.epoch, options.epochs):
         started = time.perf_counter()
         seen, maps = views.of_epoch(epoch)
-        run.modules.train()
         place_in_run = (epoch,) if run.workers.is_first else (epoch, 2, rank)
-        with seeded(derive_seed(options.seed, *place_in_run)):  # for dropout and the like
-            try:
+        try:
+            with seeded(derive_seed(options.seed, *place_in_run)):  # for dropout and the like
                 losses, rate, n_samples = _one_epoch(run, seen, maps, epoch)
-            except TrainingDivergedError as error:
-                raise _saying_what_is_kept(error, options, kept) from None
-        run.modules.eval()
-        run.workers.spread(run.modules.buffers())  # statistics that each took of its own share
+            check_epoch(run, data, epoch + 1)
+        except TrainingDivergedError as error:
+            raise _saying_what_is_kept(error, kept) from None
         seconds = time.perf_counter() - started
         if options.checkpoint is not None and options.is_checkpoint_due(epoch + 1):
             _write(run, options.checkpoint, epoch + 1)
-            kept = epoch + 1
+            kept = _Kept(epoch + 1, options.checkpoint)
         speed = n_samples / max(seconds, 1e-9)
         yield EpochRecord(epoch + 1, options.epochs, losses, rate, seconds, speed)
 
 
-def _saying_what_is_kept(
-    error: TrainingDivergedError, options: TrainingOptions, kept: int
-) -> TrainingDivergedError:
-    if options.checkpoint is None:
-        return error
-    found = f"epoch {kept} is kept in {options.checkpoint}" if kept else "no epoch is kept"
+def _saying_what_is_kept(error: TrainingDivergedError, kept: _Kept) -> TrainingDivergedError:
+    found = "no epoch is kept"
+    if kept.epoch:
+        found = f"epoch {kept.epoch} is kept in {kept.path}, and may be resumed with either"
     return TrainingDivergedError(str(error), hint=f"{error.hint}; {found}")
 
 
@@ -160,6 +167,7 @@ def _one_epoch(
     run: Run, data: TrainingData, kept_maps: Tensor | None, epoch: int
 ) -> tuple[dict[str, float], float, int]:
     """Take one pass; return each loss term's mean, the last learning rate, and the samples seen."""
+    run.modules.train()
     rng = torch.Generator().manual_seed(derive_seed(run.options.seed, epoch, 1))
     steps = epoch_rows(
         len(data.labels),
@@ -178,7 +186,19 @@ def _one_epoch(
         where = f"step {step + 1} (epoch {epoch + 1})"
         for name, value in descend(run, terms, rate=rate, where=where).items():
             sums[name] = sums.get(name, 0.0) + value * len(rows)
+    run.modules.eval()
+    run.workers.spread(_changing_buffers(run.modules))  # each took them of its own share
     return {name: total / n for name, total in sums.items()}, rate, n
+
+
+def _changing_buffers(modules: nn.ModuleDict) -> list[Tensor]:
+    """Return the encoder's buffers and the objective's persistent ones.
+
+    The others are an objective's constants, such as a memory of all old features.
+    """
+    persistent = modules.state_dict().keys()
+    named = modules.named_buffers()
+    return [b for name, b in named if name.startswith("encoder.") or name in persistent]
 
 
 def _step_maps(

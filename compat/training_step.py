@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -19,9 +20,11 @@ from .run_identity import RunIdentity
 from .training_options import TrainingData, TrainingOptions
 from .workers import Workers
 
+DIVERGED_HINT: Final = "lower the learning rate, set clip_norm, or look for NaN among the inputs"
+
 
 class TrainingDivergedError(SamespaceError):
-    """A loss or a gradient became NaN or infinite."""
+    """A loss, a gradient, a weight or a feature became NaN or infinite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,5 +224,5 @@ def _check_finite(losses: dict[str, float], norm: float, where: str) -> None:
     terms = ", ".join(f"{name} {value:.4g}" for name, value in losses.items())
     raise TrainingDivergedError(
         f"the {what} in {where}: {terms}",
-        hint="lower the learning rate, set clip_norm, or look for NaN among the inputs",
+        hint=DIVERGED_HINT,
     )

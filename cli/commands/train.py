@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from cli.options import INPUT_FILE, Session, dry_run_option, pass_session, session_options
 
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
     from compat.training import EpochRecord
     from compat.workflow.training import TrainingPlan
     from registry.service import Registration
+
+_PASSWORD = re.compile(r"(://[^:/@]*:)[^@]*@")
 
 
 @click.command()
@@ -61,6 +66,8 @@ def train(
     with session.open() as registry, joined(chosen.training.device):
         plan = plan_training(registry, chosen, directory=config.parent, old_factory=old_factory)
         what = _described(plan)
+        if dry_run and not is_first:
+            return 0
         if dry_run:
             return session.output.result({"dry_run": True}, f"would train {what}")
         if is_first:
@@ -70,7 +77,8 @@ def train(
         try:
             made = train_version(registry, plan, resume=resume, on_epoch=report)
         except KeyboardInterrupt:
-            session.output.note(_how_to_go_on(config, chosen.training.checkpoint))
+            if is_first:
+                session.output.note(_how_to_go_on(chosen.training.checkpoint))
             raise
     if not is_first:
         return 0
@@ -99,12 +107,27 @@ def _tell(session: Session, made: Registration) -> int:
     )
 
 
-def _how_to_go_on(config: Path, checkpoint: Path | None) -> str:
+def _how_to_go_on(checkpoint: Path | None) -> str:
     if checkpoint is None:
         return "nothing is kept: name a file in [training] checkpoint to keep finished epochs"
     if not checkpoint.is_file():
         return f"no epoch was finished, {checkpoint} is not there yet"
-    return f"go on with: samespace train {config} --resume {checkpoint}"
+    return f"go on with: {_same_command(click.get_current_context(), checkpoint)}"
+
+
+def _same_command(context: click.Context, checkpoint: Path) -> str:
+    """Return the command as it was given, with all that was said on the line, resumed."""
+    words = ["samespace", "train", str(context.params["config"]), "--resume", str(checkpoint)]
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        is_given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if not isinstance(parameter, click.Option) or name == "resume" or not is_given:
+            continue
+        words.append(parameter.opts[0])
+        if not parameter.is_flag:
+            kept = context.params.get(name, getattr(context.find_object(Session), name, None))
+            words.append(_PASSWORD.sub(r"\1***@", str(kept)))
+    return shlex.join(words)
 
 
 def _reporter() -> Callable[[EpochRecord], None]:

@@ -35,6 +35,9 @@ OBJECTIVES: Final = Catalog(
 def build_objective(name: str, options: Mapping[str, object], setting: Setting) -> Objective:
     """Return an objective of the catalog for a setting.
 
+    One that does not keep its options as ``options`` carries them as ``catalog_options``, so that
+    a run with others is told apart.
+
     Args:
         name: its name in the catalog.
         options: its options by name.
@@ -46,9 +49,12 @@ def build_objective(name: str, options: Mapping[str, object], setting: Setting) 
             or a plug-in cannot be imported or gives no network.
     """
     module = cast("ObjectiveModule", OBJECTIVES.load(name))
-    built = module.build(build_options(module.Options, options, f"objective {name!r}"), setting)
+    chosen = build_options(module.Options, options, f"objective {name!r}")
+    built = module.build(chosen, setting)
     if not isinstance(built, nn.Module):
         raise InvalidInputError(f"objective {name!r} gave a {type(built).__name__}, not a network")
+    if getattr(built, "options", None) != chosen:
+        vars(built)["catalog_options"] = chosen
     return built
 
 

@@ -127,7 +127,10 @@ class Objective(Protocol):
     - ``needs_raw_features``: whether batches must carry the backbone's features before any
       normalisation, even of an encoder that normalises. `Encoder.features` gives them.
 
-    It may have a method ``classifier_on_vectors(*, normalised)``; see `classifier_of`.
+    It may have a method ``classifier_on_vectors(*, normalised)``; see `classifier_of`. It may keep
+    the dataclass that it was built from as ``options``: a checkpoint is resumed only with options
+    that print alike. `build_objective` sees to that for every objective of the catalog; one that is
+    given to `train` by itself must keep them.
 
     Attributes:
         head: what is deployed behind the backbone and saved with it; `nn.Identity` if nothing is.

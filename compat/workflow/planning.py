@@ -25,6 +25,7 @@ from registry.errors import InvalidInputError
 from registry.service import Registry
 
 from .embedding import refusing_misfits
+from .modality import check_modality
 from .slots import n_slots_of, plan_slots
 from .starting import Start, start_from_config
 from .teaching import Teacher, load_teacher
@@ -95,6 +96,7 @@ def plan_training(
     """
     raw = _read(config)
     start = start_from_config(registry, config, directory=directory)
+    check_modality(registry, start.init, raw.inputs)
     data = _trained_on(raw, start, config)
     named = config.objective
     old = load_teacher(registry, named.against, config, raw.inputs, factory=old_factory)

@@ -17,6 +17,7 @@ from registry.errors import InvalidInputError
 from registry.service import Registry
 
 from .embedding import load_version, refusing_misfits
+from .modality import check_modality
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,8 @@ def load_teacher(
 
     Raises:
         NotFoundError: if there is no such version, or it has no artifact.
-        InvalidInputError: if it is of another model line, or cannot take such inputs.
+        InvalidInputError: if it is of another model line, takes inputs of another kind, or cannot
+            take these.
     """
     if name is None:
         return None
@@ -67,6 +69,7 @@ def load_teacher(
             f"{version.ref} is not of the model line {config.model.name!r}",
             hint="[objective] against and twin name earlier versions of [model] name",
         )
+    check_modality(registry, version, inputs)
     own = config.model.backbone
     by_default = own if own is not None and is_own(own) else None
     encoder = load_version(registry, version, factory=factory or by_default)

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import torch
-
-from compat.backbones.own import is_own
 from compat.classifiers import Classifier
 from compat.encoder_files import save_encoder
 from compat.training import EpochRecord, train
-from compat.workers import Workers, joined
-from registry.domain.canonical import Json
+from compat.workers import Workers, current_workers, joined
 from registry.domain.contracts import Contract
 from registry.domain.refs import VersionRef
-from registry.domain.versions import ModelVersion
 from registry.service import Parent, Registration, Registry
 
 from .planning import TrainingPlan, labels_of, plan_training
+from .record import training_record
 from .slots import claim_slots, simplex_contracts
 
 __all__ = ["TrainingPlan", "plan_training", "train_version"]
@@ -91,7 +86,7 @@ def _register(registry: Registry, plan: TrainingPlan, records: list[EpochRecord]
             directory,
             parents=_parents(plan),
             contracts=simplex_contracts(registry, plan.config, plan.slots, plan.objective.contract),
-            training=_training_record(plan, records),
+            training=training_record(plan, records, n_processes=current_workers().n),
         )
 
 
@@ -121,44 +116,3 @@ def _beginning(plan: TrainingPlan) -> str:
     if plan.start.frozen is not None:
         return "keeps its backbone"
     return f"began with its weights{', turned' if plan.config.model.turned else ''}"
-
-
-def _training_record(plan: TrainingPlan, records: list[EpochRecord]) -> dict[str, Json]:
-    options, model = plan.config.training, plan.config.model
-    last = records[-1] if records else None
-    record: dict[str, Json] = {
-        "objective": plan.config.objective.name,
-        "objective_options": _plain(plan.config.objective.options),
-        "against": _name(plan.old.version if plan.old else None),
-        "twin": _name(plan.twin.version if plan.twin else None),
-        "init": _name(plan.start.init),
-        "head_only": plan.start.frozen is not None,
-        "turned": model.turned,
-        "backbone": None if is_own(model.backbone or "") else plan.encoder.backbone_name,
-        "epochs": options.epochs,
-        "batch_size": options.step_size,
-        "learning_rate": options.learning_rate,
-        "weight_decay": options.weight_decay,
-        "optimizer": options.optimizer,
-        "seed": options.seed,
-        "n_samples": len(plan.data.labels),
-        "n_classes": plan.data.n_classes,
-        "losses": dict(last.losses) if last else {},
-        "torch": str(torch.__version__),
-    }
-    if plan.slots:
-        record["supplier"] = plan.config.objective.supplier
-        record["slots"] = {str(label): vertex for label, vertex in plan.slots.items()}
-    return record
-
-
-def _name(version: ModelVersion | None) -> str | None:
-    return None if version is None else str(version.ref)
-
-
-def _plain(options: Mapping[str, Any]) -> dict[str, Json]:
-    return {name: value if _is_json(value) else str(value) for name, value in options.items()}
-
-
-def _is_json(value: object) -> bool:
-    return value is None or isinstance(value, (bool, int, float, str))

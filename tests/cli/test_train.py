@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cli.commands.train import _same_command, train
 from tests.cli.worlds import Run, snapshot
 from tests.plug_ins import install
 
@@ -225,6 +227,42 @@ def test_an_interrupted_training_says_how_to_go_on(
     assert "no epoch was finished" in workshop("train", "v1.toml").err
     (tmp_path / "run.safetensors").touch()
     assert "samespace train v1.toml --resume run.safetensors" in workshop("train", "v1.toml").err
+    options = ("--old-factory", "my net:build", "--registry", ".samespace")
+    said = workshop("train", "v1.toml", *options).err
+    line = next(line for line in said.splitlines() if "go on with" in line)
+    words = shlex.split(line.partition("go on with: ")[2])
+    assert words[:5] == ["samespace", "train", "v1.toml", "--resume", "run.safetensors"]
+    assert sorted(words[5:]) == sorted(options)
+
+
+def test_the_advice_shows_no_password() -> None:
+    url = "postgresql://me:secret@host/db"
+    context = train.make_context("train", ["v1.toml", "--registry", url, "--threads", "2"])
+    with context:
+        words = _same_command(context, Path("run.safetensors"))
+    assert "--registry 'postgresql://me:***@host/db'" in words
+    assert "--threads 2" in words
+    assert "secret" not in words
+
+
+def test_of_processes_that_train_together_only_the_first_tells_of_a_dry_run(
+    workshop: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "would train docs" in workshop("train", "v1.toml", "--dry-run").out
+    monkeypatch.setenv("RANK", "1")
+    other = workshop("train", "v1.toml", "--dry-run")
+    assert (other.code, other.out) == (0, "")
+
+
+def test_a_new_run_says_how_to_keep_or_go_on_with_an_earlier_one(
+    workshop: Run, tmp_path: Path
+) -> None:
+    path = tmp_path / "v1.toml"
+    path.write_text(path.read_text() + 'checkpoint = "run.safetensors"\n')
+    assert workshop("train", "v1.toml").code == 0
+    refused = workshop("train", "v1.toml")
+    assert refused.code == 5
+    assert "--resume run.safetensors goes on with it" in refused.err
 
 
 def test_two_processes_train_one_version(workshop: Run, tmp_path: Path) -> None:

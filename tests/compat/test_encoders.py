@@ -219,3 +219,12 @@ def test_shared_weights_are_saved(tmp_path: Path) -> None:
     save_encoder(encoder, tmp_path)
     assert set(load_file(tmp_path / WEIGHTS)) == set(cpu_tensors(encoder.backbone))
     assert fingerprint(load_encoder(tmp_path, backbone=Tied)) == fingerprint(encoder)
+
+
+def test_vectors_that_are_not_finite_are_not_saved(tmp_path: Path) -> None:
+    encoder = Encoder(nn.Linear(5, 3), dim=3)
+    with torch.no_grad():
+        next(encoder.parameters()).fill_(float("nan"))
+    with pytest.raises(InvalidInputError, match="vectors that are NaN or infinite"):
+        save_encoder(encoder, tmp_path / "v1", canaries=torch.ones(2, 5))
+    assert not list((tmp_path / "v1").iterdir())

@@ -201,11 +201,35 @@ def test_maps_follow_from_seed_and_number() -> None:
     assert [torch.equal(again, m) for m in draws.values() if m is not None] == [0, 0, 0, 1]
 
 
-@pytest.mark.parametrize("keep", ["always", "never"])
 def test_where_the_data_lie_changes_nothing(
+    data: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the CPU they lie in one place either way, so a copy elsewhere stands for the device's."""
+    asked: list[str] = []
+
+    def elsewhere(tensor: Tensor, _device: torch.device, keep: str) -> Tensor:
+        asked.append(keep)
+        return tensor.clone() if keep == "always" else tensor
+
+    monkeypatch.setattr("compat.training.place", elsewhere)
+    monkeypatch.setattr("compat.kept_views.place", elsewhere)
+    ends = {}
+    for keep in ("always", "never"):
+        asked.clear()
+        ends[keep] = trained(data, replace(OPTIONS, data_on_device=keep))[0]
+        assert asked == [keep] * 3  # the inputs, and the old model's features of two views
+    assert ends["always"] == ends["never"]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("keep", ["always", "never"])
+def test_data_on_a_gpu_or_beside_it_train_alike(
     data: TrainingData, keep: Literal["always", "never"]
 ) -> None:
-    assert trained(data, replace(OPTIONS, data_on_device=keep))[0] == trained(data, OPTIONS)[0]
+    options = replace(OPTIONS, device="cuda")
+    losses = [r.losses["near"] for r in trained(data, replace(options, data_on_device=keep))[1]]
+    expected = [r.losses["near"] for r in trained(data, options)[1]]
+    assert losses == pytest.approx(expected, rel=1e-4)
 
 
 def test_under_autocast_teachers_round_as_a_step_does(data: TrainingData) -> None:

@@ -54,10 +54,18 @@ def test_rounding_and_how_a_run_is_carried_out_do_not_count() -> None:
 
 def test_what_came_later_and_is_not_used_leaves_checkpoints_of_before_valid() -> None:
     """The digests were taken before there were `rehearsal_share` and kept views."""
-    assert identity().digest.startswith("96f7f3714acd4a65")
+    assert identity().exact.startswith("96f7f3714acd4a65")
     moved = replace(OPTIONS, augmentation=Augmentation(shift=0.1))
-    assert identity(options=moved).digest.startswith("6a22e0493d0f85e7")
+    assert identity(options=moved).exact.startswith("6a22e0493d0f85e7")
+    assert identity().is_same(identity().exact, list(identity().sketch))
     assert identity(data=replace(DATA, n_rehearsed=4)).digest == identity().digest
+
+
+def test_learning_rate_and_clip_norm_may_change_on_the_way() -> None:
+    for changed in ({"learning_rate": 0.01}, {"clip_norm": 1.0}):
+        other = identity(options=replace(OPTIONS, **changed))  # type: ignore[arg-type]
+        assert matches(identity(), other)
+        assert other.exact != identity().exact  # as processes that train together must not
 
 
 def test_everything_else_does() -> None:
@@ -71,6 +79,8 @@ def test_everything_else_does() -> None:
         identity(data=replace(DATA, old_features=None)),
         identity(data=replace(DATA, n_rehearsed=4, rehearsal_share=0.5)),
         identity(options=replace(OPTIONS, seed=1)),
+        identity(options=replace(OPTIONS, weight_decay=0.0)),
+        identity(options=replace(OPTIONS, warmup_epochs=0.0)),
         identity(old="b"),
     )
     assert [matches(identity(), other) for other in others] == [False] * len(others)

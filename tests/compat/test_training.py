@@ -14,10 +14,10 @@ from compat.backbones import build_backbone
 from compat.encoders import Encoder, fingerprint
 from compat.objectives import CompatBatch, LossTerms, Setting, build_objective
 from compat.objectives.protocol import Objective
-from compat.training import EpochRecord, TrainingDivergedError, train
+from compat.training import EpochRecord, TrainingDivergedError, _changing_buffers, train
 from compat.training_options import TrainingData, TrainingOptions
 from registry.domain.contracts import Contract
-from registry.errors import CorruptFileError, InvalidInputError, NotFoundError
+from registry.errors import AlreadyExistsError, CorruptFileError, InvalidInputError, NotFoundError
 
 N_CLASSES = 4
 
@@ -149,8 +149,9 @@ def test_a_missing_or_broken_checkpoint_is_refused(data: TrainingData, tmp_path:
     broken = tmp_path / "run.safetensors"
     run(data, replace(OPTIONS, epochs=1, checkpoint=broken))
     broken.write_bytes(broken.read_bytes()[:200])
-    with pytest.raises(CorruptFileError, match="not a training checkpoint"):
+    with pytest.raises(CorruptFileError, match="not a training checkpoint") as info:
         run(data, replace(OPTIONS, epochs=1), resume=broken)
+    assert info.value.hint == "name another one, or train without --resume"
 
 
 class Exploding(nn.Module):
@@ -172,6 +173,16 @@ class Exploding(nn.Module):
         return {"size": batch.features.square().sum() * factor, "none": torch.zeros(())}
 
 
+class Flat(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(64, 6)
+
+    def forward(self, images: Tensor) -> Tensor:
+        features: Tensor = self.layer(images.flatten(1) / 255)
+        return features
+
+
 def test_a_nan_loss_stops_with_the_step_and_keeps_the_checkpoint(
     data: TrainingData, tmp_path: Path
 ) -> None:
@@ -186,10 +197,95 @@ def test_a_nan_loss_stops_with_the_step_and_keeps_the_checkpoint(
     assert f"epoch 1 is kept in {checkpoint}" in str(info.value.hint)
     assert checkpoint.read_bytes() == kept
     assert all(bool(torch.isfinite(p).all()) for p in encoder.parameters())
-    with pytest.raises(TrainingDivergedError) as first:
-        list(train(new_encoder(), Exploding(at=1), data, options))
-    assert "no epoch is kept" in str(first.value.hint)  # what lies there is an earlier run's
+    options = replace(options, checkpoint=tmp_path / "other.safetensors")
+    for at, resume, said in (
+        (1, None, "no epoch is kept"),
+        (1, checkpoint, f"epoch 1 is kept in {checkpoint}"),  # not in the file it would write to
+        (4, checkpoint, f"epoch 2 is kept in {options.checkpoint}"),
+    ):
+        with pytest.raises(TrainingDivergedError) as info:
+            list(train(new_encoder(), Exploding(at=at), data, options, resume=resume))
+        assert said in str(info.value.hint)
     assert checkpoint.read_bytes() == kept
+
+
+@pytest.mark.parametrize("first_epoch", [1, 2])
+def test_what_the_last_step_of_an_epoch_broke_is_not_kept(
+    data: TrainingData, tmp_path: Path, first_epoch: int
+) -> None:
+    """An epoch is one step, so no later one of it could tell."""
+    checkpoint = tmp_path / "run.safetensors"
+    options = TrainingOptions(
+        epochs=3, batch_size=48, learning_rate=1e38, warmup_epochs=0, device="cpu"
+    )
+
+    class Late(Exploding):
+        """Leaves the weights alone until an epoch."""
+
+        def forward(self, batch: CompatBatch) -> LossTerms:
+            terms = super().forward(batch)
+            return {"size": terms["size"] * float(self.calls >= first_epoch)}
+
+    options = replace(options, checkpoint=checkpoint, weight_decay=0.0)
+    kept = f"epoch 1 is kept in {checkpoint}" if first_epoch == 2 else "no epoch is kept"
+    records = train(Encoder(Flat(), dim=6, normalised=False), Late(at=-1), data, options)
+    for _ in range(first_epoch - 1):
+        next(records)
+    before = checkpoint.read_bytes() if checkpoint.exists() else None
+    with pytest.raises(TrainingDivergedError, match=f"after epoch {first_epoch}$") as info:
+        next(records)
+    assert kept in str(info.value.hint)
+    assert (checkpoint.read_bytes() if checkpoint.exists() else None) == before
+
+
+def test_features_beyond_all_bounds_are_not_kept(data: TrainingData) -> None:
+    """The weights are small, the features are not."""
+
+    class Overflowing(Flat):
+        def forward(self, images: Tensor) -> Tensor:
+            return super().forward(images) / float(self.training)
+
+    encoder = Encoder(Overflowing(), dim=6)
+    with pytest.raises(TrainingDivergedError, match=r"largest feature is (inf|nan) after epoch 1"):
+        list(train(encoder, Exploding(at=-1), data, replace(OPTIONS, epochs=1)))
+
+
+def test_a_run_that_diverged_goes_on_with_a_lower_learning_rate(
+    data: TrainingData, tmp_path: Path
+) -> None:
+    checkpoint = tmp_path / "run.safetensors"
+    options = replace(OPTIONS, checkpoint=checkpoint)
+    with pytest.raises(TrainingDivergedError) as info:
+        list(train(new_encoder(), Exploding(at=5), data, options))
+    assert "may be resumed with either" in str(info.value.hint)
+    for changed in (replace(options, learning_rate=1e-3), replace(options, clip_norm=0.1)):
+        kept = replace(changed, checkpoint=tmp_path / "other.safetensors")
+        records = list(train(new_encoder(), Exploding(at=-1), data, kept, resume=checkpoint))
+        assert [record.epoch for record in records] == [2, 3, 4]
+        assert records[0].learning_rate == changed.rate_at(5, 3)
+
+
+def test_what_processes_pass_on_after_an_epoch_leaves_out_constants() -> None:
+    objective = nn.BatchNorm1d(2)
+    objective.register_buffer("memory", torch.zeros(9), persistent=False)
+    encoder = nn.BatchNorm1d(3)
+    encoder.register_buffer("cache", torch.zeros(7), persistent=False)
+    modules = nn.ModuleDict({"encoder": encoder, "objective": objective})
+    assert sorted(b.numel() for b in _changing_buffers(modules)) == [1, 1, 2, 2, 3, 3, 7]
+
+
+def test_a_new_run_does_not_replace_the_checkpoint_of_another(
+    data: TrainingData, tmp_path: Path
+) -> None:
+    options = replace(OPTIONS, epochs=1, checkpoint=tmp_path / "run.safetensors")
+    run(data, options)
+    kept = (tmp_path / "run.safetensors").read_bytes()
+    objective = Exploding(at=-1)
+    with pytest.raises(AlreadyExistsError, match=r"a checkpoint .* already") as info:
+        train(new_encoder(), objective, data, options)
+    assert f"--resume {options.checkpoint} goes on with it" in str(info.value.hint)
+    assert objective.calls == 0
+    assert (tmp_path / "run.safetensors").read_bytes() == kept
 
 
 @pytest.mark.parametrize("name", [".", "file/below"])

@@ -7,11 +7,14 @@ from types import ModuleType
 
 import pytest
 import torch
+from torch import nn
 
 from compat.objectives import OBJECTIVES, Setting, build_objective
 from compat.objectives.catalog import uses_slots
 from compat.objectives.independent import Independent, Options, build
 from compat.objectives.protocol import CompatBatch, Needs, needs_of
+from compat.run_identity import identify_run
+from compat.training_options import TrainingData, TrainingOptions
 from registry.errors import InvalidInputError, NotFoundError
 from tests.plug_ins import install
 
@@ -34,6 +37,7 @@ def test_every_built_in_is_built_with_its_defaults(name: str) -> None:
     old = None if name == "independent" else torch.randn(8, 4)
     setting = Setting(4, 4, torch.arange(8) % 4, old, torch.randn(8, 3))
     objective = build_objective(name, {}, setting)
+    assert not hasattr(objective, "catalog_options")  # it keeps them itself
     needs = needs_of(objective)
     batch = CompatBatch(
         torch.randn(5, 4),
@@ -122,3 +126,28 @@ def test_flags_that_a_third_party_lacks_are_false() -> None:
     assert needs_of(build_objective("independent", {}, SETTING)) == Needs(
         old_features=False, twin_features=False, raw_features=False
     )
+
+
+def test_a_plug_in_that_forgets_its_options_is_told_apart_by_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its options change no tensor, and it keeps them where nobody looks."""
+
+    class Forgetful(Independent):
+        def __init__(self, options: Options, setting: Setting) -> None:
+            super().__init__(options, dim=setting.dim, n_classes=setting.n_classes)
+            self._scale = self.options.scale
+            del self.options
+
+    module = ModuleType("third_objective")
+    module.Options, module.build = Options, Forgetful  # type: ignore[attr-defined]
+    plug_in(monkeypatch, module)
+    data = TrainingData(torch.zeros(4, 6), torch.arange(4))
+    digests = []
+    for scale in (16, 16, 8):
+        torch.manual_seed(0)
+        objective = build_objective("third", {"scale": scale, "cosine": True}, SETTING)
+        assert isinstance(objective, nn.Module)
+        modules = nn.ModuleDict({"encoder": nn.Linear(6, 6), "objective": objective})
+        digests.append(identify_run(modules, data, TrainingOptions(), {}).digest)
+    assert digests[0] == digests[1] != digests[2]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,13 @@ import numpy as np
 import pytest
 import torch
 
+from compat.augmentation import Augmentation
 from compat.probes import Labels, Probe
-from compat.training_config import TrainingConfig, parse_training_config
+from compat.training_config import ModelConfig, TrainingConfig, parse_training_config
+from compat.training_options import TrainingOptions
 from compat.workflow.certifying import certify
 from compat.workflow.embedding import embed_inputs
+from compat.workflow.record import _options
 from compat.workflow.training import TrainingPlan, plan_training, train_version
 from registry import ModelVersion, Registry
 from registry.domain.certificates import Criterion, Verdict
@@ -173,6 +178,37 @@ def test_the_record_says_how_it_was_trained(registry: Registry, data: Data) -> N
     assert str(data.folder) not in str(training)
 
 
+def test_the_record_says_what_steps_were_like(registry: Registry, data: Data) -> None:
+    options = {
+        "batch_size": 8,
+        "accumulate": 2,
+        "clip_norm": 0.5,
+        "amp": "bf16",
+        "warmup_epochs": 0.5,
+        "cosine": False,
+    }
+    training = run(registry, data, data.config(training=options)).version.training
+    expected = options | {
+        "batch_size": 16,
+        "batch": 8,
+        "processes": 1,
+        "augmentation": None,
+        "n_rehearsed": 0,
+        "rehearsal_share": None,
+    }
+    assert {name: training[name] for name in expected} == expected
+    again = run(registry, data, data.config(training={"seed": 1})).version.training
+    assert again["data"] == training["data"]
+    assert str(training["data"]).startswith("sha256:")
+
+
+def test_the_record_says_what_was_augmented() -> None:
+    views = Augmentation(shift=0.1, views=3)
+    found = _options(TrainingOptions(augmentation=views))["augmentation"]
+    assert found == asdict(views)
+    assert json.loads(json.dumps(found)) == found
+
+
 def test_the_same_configuration_gives_the_same_version(registry: Registry, data: Data) -> None:
     first = run(registry, data, data.config())
     again = run(registry, data, data.config())
@@ -305,6 +341,23 @@ def test_an_old_version_that_takes_other_inputs_is_refused(registry: Registry, d
         objective={"name": "oca", "against": "docs@1"},
     )
     with pytest.raises(InvalidInputError, match="docs@1 cannot embed inputs"):
+        plan_training(registry, config, directory=data.folder)
+
+
+@pytest.mark.parametrize("role", ["against", "init"])
+def test_a_version_of_another_modality_is_refused(
+    registry: Registry, data: Data, role: str
+) -> None:
+    """Numbers of tokens, as many as the old network has inputs: it would take them."""
+    run(registry, data, data.config())
+    tokens = np.ones((20, N_INPUTS), np.int64)
+    np.savez(data.folder / "tokens.npz", inputs=tokens, labels=np.repeat(np.arange(4), 5))
+    config = data.second() if role == "against" else data.config()
+    if role == "init":
+        config = replace(config, model=ModelConfig("docs", init="docs@1"))
+    config = replace(config, data=replace(config.data, train=data.folder / "tokens.npz"))
+    said = r"docs@1 takes float32 of shape \(12,\), the data are int64 of shape \(12,\)"
+    with pytest.raises(InvalidInputError, match=said):
         plan_training(registry, config, directory=data.folder)
 
 
