@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,11 @@ from cli.options import Session, pass_session, session_options
 from cli.output import short, table
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from registry.domain.canonical import Json
     from registry.domain.events import Event
+    from registry.service.trust import Seal
 
 
 @click.command()
@@ -46,7 +50,30 @@ def audit(session: Session, gallery: str | None, as_of: str | None) -> int:
     if as_of is not None:
         moment = _moment(as_of)
         events = tuple(e for e in events if e.at <= moment)
-    data = [
+    if breaks:
+        raise DigestMismatchError(
+            f"the audit trail was tampered with: {breaks[0]}",
+            hint="compare the database with a backup",
+        )
+    signatures = (
+        "; ".join(untrusted) or "every event that moves trust is signed by a key that you trust"
+    )
+    return session.output.result(
+        {
+            "events": _as_data(events, seals),
+            "is_whole": True,
+            "heads": heads,
+            "untrusted": list(untrusted),
+        },
+        _as_table(events, seals if is_verified else {}),
+        "the chain of events is whole",
+        signatures if is_verified else "signatures are not verified: you trust no key",
+        exit_code=EXIT_TAMPERED if untrusted else 0,
+    )
+
+
+def _as_data(events: Sequence[Event], seals: Mapping[str, Seal]) -> list[dict[str, Json]]:
+    return [
         {
             "at": e.at.isoformat(),
             "stream": e.stream,
@@ -59,6 +86,9 @@ def audit(session: Session, gallery: str | None, as_of: str | None) -> int:
         }
         for e in events
     ]
+
+
+def _as_table(events: Sequence[Event], seals: Mapping[str, Seal]) -> RenderableType:
     rows = [
         (
             f"{e.at:%Y-%m-%d %H:%M:%S}",
@@ -66,25 +96,11 @@ def audit(session: Session, gallery: str | None, as_of: str | None) -> int:
             e.kind,
             _summary(e),
             short(e.hash),
-            seals[e.hash] if is_verified else "",
+            seals.get(e.hash, ""),
         )
         for e in events
     ]
-    if breaks:
-        raise DigestMismatchError(
-            f"the audit trail was tampered with: {breaks[0]}",
-            hint="compare the database with a backup",
-        )
-    signatures = (
-        "; ".join(untrusted) or "every event that moves trust is signed by a key that you trust"
-    )
-    return session.output.result(
-        {"events": data, "is_whole": True, "heads": heads, "untrusted": list(untrusted)},
-        table("", ("at (UTC)", "by", "what", "", "hash", ""), rows),
-        "the chain of events is whole",
-        signatures if is_verified else "signatures are not verified: you trust no key",
-        exit_code=EXIT_TAMPERED if untrusted else 0,
-    )
+    return table("", ("at (UTC)", "by", "what", "", "hash", ""), rows)
 
 
 def _concerns(event: Event, gallery: str, model: str) -> bool:

@@ -101,8 +101,7 @@ def certify(
 
     one_of(files, data, name="--queries VERSION=FILE (once a version)")
     _check_relevance(labels, gallery_labels, qrels, query_ids)
-    if reembedded is not None and gallery_data is not None:
-        raise click.UsageError("give either --reembedded FILE or --gallery-data FILE")
+    _check_again(reembedded, gallery_data)
     with session.open() as registry:
         if not dry_run:
             registry.certificates.check_signer()
@@ -112,8 +111,8 @@ def certify(
         versions = (*target.versions(), new.ref)
         queries = _read_queries(reader, files) if data is None else _embed(reader, versions, data)
         again = _read_again(reader, gallery, new, reembedded, reembedded_ids, gallery_data)
-        if not trust_space:
-            _check_looks(reader, gallery, (*queries.values(), *([again] if again else [])))
+        looks = (*queries.values(), *([again] if again else []))
+        _check_looks(reader, gallery, () if trust_space else looks)
         asked = _asked(labels or data, qrels, query_ids, tuple(queries.values()))
         probe = _probe(asked, queries, gallery_labels, again)
         notes, policy = PlanNotes(session.output), read_policy(policy_file)
@@ -136,6 +135,11 @@ def _check_relevance(
         raise click.UsageError("--query-ids FILE goes with --qrels FILE")
     if qrels is None and gallery_labels is None:
         raise click.UsageError("what is relevant? give --gallery-labels FILE, or --qrels FILE")
+
+
+def _check_again(reembedded: Path | None, gallery_data: Path | None) -> None:
+    if reembedded is not None and gallery_data is not None:
+        raise click.UsageError("give either --reembedded FILE or --gallery-data FILE")
 
 
 def _asked(
