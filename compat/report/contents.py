@@ -136,13 +136,18 @@ class Report:
         return found
 
     @property
+    def has_mixed(self) -> bool:
+        """Whether galleries that are partly embedded again were measured."""
+        return any(" -> mixed " in cell for matrix in self.matrices.values() for cell in matrix)
+
+    @property
     def limits(self) -> tuple[str, ...]:
         """What was not tested: as the certificates say, and what is absent here."""
         said = [limit for entry in self.entries for limit in entry.certificate.limits]
         absent = [
             (not self.roc, "Score distributions and verification errors (ROC) were not measured."),
             (
-                not self.backfill,
+                not self.backfill and not self.has_mixed,
                 "Galleries that are partly embedded again (the backfill curve) were not measured.",
             ),
             (

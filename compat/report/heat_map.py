@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 
 from .contents import Matrix
@@ -12,6 +13,7 @@ Rgb = tuple[float, float, float]
 
 _STOPS: tuple[Rgb, ...] = ((241, 246, 252), (106, 163, 216), (12, 59, 117))
 _INKS = {"#000000": (0.0, 0.0, 0.0), "#ffffff": (255.0, 255.0, 255.0)}
+_PAIR = re.compile(r"\S+@\d+ -> \S+@\d+")
 _LEFT, _TOP, _WIDTH, _HEIGHT = 34, 22, 66, 36
 
 
@@ -20,6 +22,14 @@ def versions_of(matrix: Matrix) -> tuple[tuple[str, ...], tuple[str, ...]]:
     pairs = [cell.split(" -> ") for cell in matrix]
     queries, galleries = ({pair[place] for pair in pairs} for place in (0, 1))
     return tuple(sorted(queries, key=_age)), tuple(sorted(galleries, key=_age))
+
+
+def between_versions(matrix: Matrix) -> Matrix:
+    """Return the cells of one version's queries on one version's vectors, searched exactly.
+
+    Mixed galleries and what an index of its own finds are no such cells.
+    """
+    return {cell: of for cell, of in matrix.items() if _PAIR.fullmatch(cell)}
 
 
 def metrics_of(matrix: Matrix) -> tuple[str, ...]:
@@ -117,8 +127,8 @@ def _label(x: float, y: float, version: str, css: str) -> Html:
 
 
 def _age(version: str) -> tuple[str, int, str]:
-    model, _, number = version.rpartition("@")
-    return model, int(number) if number.isdigit() else 0, number
+    model, _, number = version.rpartition("@")  # without one, a mixed gallery: behind all versions
+    return model or "~", int(number) if number.isdigit() else 0, number
 
 
 def _depth(metric: str) -> tuple[str, int, str]:

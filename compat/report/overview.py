@@ -9,7 +9,7 @@ from registry.domain.certificates import Verdict
 from . import words
 from .contents import Entry, Matrix, Report
 from .curves import backfill_plot, roc_plot
-from .heat_map import cells_of, groups_of, heat_map, metrics_of
+from .heat_map import between_versions, cells_of, groups_of, heat_map, metrics_of
 from .tables import table
 from .text import SYMBOLS, Html, join, tag
 
@@ -75,7 +75,8 @@ def matrix(report: Report) -> Html:
     note = (
         "Rows are the version that embeds the queries, columns the version that made the vectors; "
         "the mean over the queries is in each cell, from 0 to 1, larger is better. "
-        "Outlined cells are certified; the diagonal is each version on its own vectors."
+        "Outlined cells are certified; the diagonal is each version on its own vectors. The table "
+        "also has mixed galleries and what an index of its own finds, where they were measured."
     )
     several = len(report.matrices) > 1
     parts = [tag("p", note)]
@@ -91,9 +92,10 @@ def matrix(report: Report) -> Html:
 
 
 def _maps(means: Matrix, group: str, certified: Collection[str]) -> list[Html]:
+    shown = between_versions(means)
     return [
-        tag("figure", join((_caption(metric, group), heat_map(means, group, metric, certified))))
-        for metric in metrics_of(means)
+        tag("figure", join((_caption(metric, group), heat_map(shown, group, metric, certified))))
+        for metric in metrics_of(shown)
     ]
 
 
