@@ -157,8 +157,13 @@ def _findings(certificate: Certificate) -> RenderableType:
         "#queries / classes",
         "verdict",
     )
+    from compat.attempts import level_of
+
     unit = certificate.policy.get("unit", "class")
-    title = f"paired differences, each {certificate.counted} counting once, resampled by {unit}"
+    title = (
+        f"paired differences, each {certificate.counted} counting once, resampled by {unit}, "
+        f"bounds one-sided at {level_of(certificate):.6g}"
+    )
     return table(title, columns, rows)
 
 

@@ -6,6 +6,7 @@ import tomllib
 from importlib.resources import files
 from pathlib import Path
 
+from registry.domain.attempts import BY_VERDICT, UNCOUNTED
 from registry.domain.policies import Policy
 from registry.errors import AlreadyExistsError, InvalidInputError, NotFoundError
 
@@ -59,11 +60,21 @@ def describe(policy: Policy) -> list[str]:
     return [
         f"in every group, at one-sided confidence {policy.confidence_level:g} ({resamples}):",
         *(f"  {requirement}" for requirement in policy.requirements),
+        _attempts(policy),
         f"{_counted(policy)}, resampled by {policy.unit}",
         f"a group of fewer than {policy.min_units} independent units is INCONCLUSIVE",
         f"the old model and the search that serves may come out worse by {policy.control_margin:g}",
         f"a certificate lives {life}",
     ]
+
+
+def _attempts(policy: Policy) -> str:
+    if policy.attempts == UNCOUNTED:
+        return "attempts on the same queries are counted, but none pays for the others"
+    planned = policy.planned_attempts
+    shared = "all attempts" if planned is None else f"the {planned} planned attempts"
+    chosen = " (candidates may be chosen by verdicts)" if policy.attempts == BY_VERDICT else ""
+    return f"{shared} on the same queries share the error{chosen}"
 
 
 def _counted(policy: Policy) -> str:

@@ -18,6 +18,7 @@ from registry.domain.conclusions import conclude
 from registry.domain.policies import Policy
 from registry.errors import InvalidInputError
 
+from .attempts import digest_questions, rules_of
 from .certification import PairedScores, find
 from .controls import OLD, RANDOM, ROTATED, SERVED, judge_controls
 from .evaluation.ranking import RankingScores
@@ -56,9 +57,9 @@ def replay(certificate: Certificate, evidence: Evidence) -> Replay:
         InvalidInputError: if the evidence lacks what the certificate rests on, or has numbers
             that no measurement gives.
     """
-    policy = Policy.recorded(certificate.policy)
+    policy = rules_of(Policy.recorded(certificate.policy), certificate.attempt)
     found = _recomputed(certificate, evidence, policy)
-    difference = _wrong_units(evidence, policy)
+    difference = _wrong_questions(certificate, evidence) or _wrong_units(evidence, policy)
     said, again = certificate.to_json(), found.to_json()
     for name in _RECOMPUTED:
         difference = difference or _difference(said[name], again[name], name)
@@ -99,6 +100,14 @@ def _scores(evidence: Evidence, measured: Mapping[str, ByMetric], name: str) -> 
             hint="it belongs to another certificate, or is older than replay: certify again",
         )
     return RankingScores.from_metrics(measured[name], evidence.n_relevant)
+
+
+def _wrong_questions(certificate: Certificate, evidence: Evidence) -> str | None:
+    """Return how the queries are not those whose attempts were counted, if so."""
+    attempt = certificate.attempt
+    if attempt is None or attempt.questions == digest_questions(evidence.asked):
+        return None
+    return "attempt: the evidence is of other queries than those whose attempts were counted"
 
 
 def _wrong_units(evidence: Evidence, policy: Policy) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from compat.attempts import level_of
+
 from . import words
 from .contents import Entry
 from .differences import (
@@ -36,7 +38,7 @@ def _findings(entry: Entry) -> Html:
     note = (
         "Candidate minus baseline, query by query. The bounds decide, never the mean: the lower "
         "one must stay right of the dashed line. Each bound is one-sided, at confidence "
-        f"{made.policy['confidence_level']}; what is resampled is the {made.policy['unit']}."
+        f"{level_of(made):.6g}; what is resampled is the {made.policy['unit']}."
     )
     rows = [
         (

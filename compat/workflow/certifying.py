@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 
+from compat.attempts import describe_attempt, rules_of
 from compat.cells import own_positions
 from compat.certification import check_policy
 from compat.controls import SERVED
@@ -16,6 +17,7 @@ from compat.integrity import describe_probe
 from compat.matrix import MIXED, cell_name, matrix_of
 from compat.probes import Probe
 from compat.sample_size import UnitsMissing, UnitsNeeded, missing_units, plan_units
+from registry.domain.attempts import Attempt
 from registry.domain.canonical import Json
 from registry.domain.certificates import Certificate
 from registry.domain.liveness import describe_index
@@ -24,6 +26,7 @@ from registry.domain.refs import VersionRef
 from registry.errors import InvalidInputError
 from registry.service import Registry
 
+from .attempts import count_attempt
 from .measuring import Bench, Measured, check_judgements, check_pair, measure
 from .pairs import Study, units_of
 
@@ -83,10 +86,12 @@ def certify(  # noqa: PLR0913 -- what is certified, on what, by which rules, and
     """
     if not dry_run:
         registry.certificates.check_signer()
-    rules = policy or Policy()
-    check_policy(rules)
-    bench = Bench(registry, gallery, probe, rules)
+    stated = policy or Policy()
+    check_policy(stated)
     new = registry.models.get(candidate)
+    attempt = count_attempt(registry, gallery, new, probe, stated)
+    rules = rules_of(stated, attempt)
+    bench = Bench(registry, gallery, probe, rules)
     held = [ref for ref in registry.galleries.get(gallery).versions() if ref != new.ref]
     if not held:
         raise InvalidInputError(
@@ -100,12 +105,23 @@ def certify(  # noqa: PLR0913 -- what is certified, on what, by which rules, and
         on_plan(plan_units(rules, units_of(probe, rules), probe.groups))
     found = [measure(bench, registry.models.get(ref), new) for ref in held]
     studies = [(m, m.forward) for m in found] + [(m, m.back) for m in found if m.back is not None]
-    return tuple(_issue(bench, m, study, dry_run=dry_run) for m, study in studies)
+    said = _Said(stated, attempt)
+    return tuple(_issue(bench, m, study, said, dry_run=dry_run) for m, study in studies)
 
 
-def _issue(bench: Bench, measured: Measured, study: Study, *, dry_run: bool) -> Certification:
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a certificate says of its rules: as the user gave them, and which attempt it is."""
+
+    policy: Policy
+    attempt: Attempt
+
+
+def _issue(
+    bench: Bench, measured: Measured, study: Study, said: _Said, *, dry_run: bool
+) -> Certification:
     data, digest = write_evidence(_evidence(bench, measured, study), measured.item_ids)
-    certificate = _certificate(bench, measured, study, digest)
+    certificate = _certificate(bench, measured, study, said, digest)
     if not dry_run:
         bench.registry.certificates.record(certificate, data)
     is_back, recorded = study is measured.back, not dry_run
@@ -128,7 +144,7 @@ def _evidence(bench: Bench, measured: Measured, study: Study) -> Evidence:
 
 
 def _certificate(
-    bench: Bench, measured: Measured, study: Study, evidence_digest: str
+    bench: Bench, measured: Measured, study: Study, said: _Said, evidence_digest: str
 ) -> Certificate:
     now = bench.registry.now()
     pair, models = study.pair, bench.registry.models
@@ -144,7 +160,7 @@ def _certificate(
         contract=pair.contract,
         metric=pair.metric.value,
         verdict=study.verdict,
-        policy=bench.policy.to_json(),
+        policy=said.policy.to_json(),
         findings=study.findings,
         controls=study.controls,
         matrix=matrix_of(measured.by_metric, bench.probe.queries),
@@ -152,13 +168,18 @@ def _certificate(
         gallery_digest=measured.gallery_digest,
         probe_digest=bench.probe.digest,
         evidence_digest=evidence_digest,
-        limits=_limits(bench, measured) + _too_small(study, bench.policy.min_units),
+        limits=(
+            describe_attempt(said.policy, said.attempt),
+            *_limits(bench, measured),
+            *_too_small(study, bench.policy.min_units),
+        ),
         environment=_environment(),
         issued_at=now,
         expires_at=now + timedelta(days=bench.policy.valid_days),
         issued_by=bench.registry.actor,
         index=describe_index(measured.gallery, pair.gallery_version),
         n_gallery_rows=sum(s.n_rows for s in stored) if is_of_stored else 0,
+        attempt=said.attempt,
     )
 
 
@@ -167,7 +188,6 @@ def _limits(bench: Bench, measured: Measured) -> tuple[str, ...]:
     found = [
         "The bounds speak of other queries of the same population on this gallery.",
         "Each version is one training run; variation over seeds was not measured.",
-        "Earlier attempts on the same probe set were not counted: many attempts pass by chance.",
         "Scores and thresholds were not certified, only rankings.",
         "That rows of query vectors and of labels belong together was taken on trust.",
         "Metrics are of exact search, which the gallery's own search is."

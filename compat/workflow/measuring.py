@@ -60,7 +60,14 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """Where measuring happens: the registry, the gallery, the probe and the rules."""
+    """Where measuring happens.
+
+    Attributes:
+        registry: an open registry.
+        gallery: name of the gallery.
+        probe: the labelled queries.
+        policy: the rules by which this attempt is decided.
+    """
 
     registry: Registry
     gallery: str

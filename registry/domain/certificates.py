@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from .attempts import UNCOUNTED, Attempt
 from .canonical import Json, digest_json
 from .contracts import Contract
 from .refs import VersionRef, parse_ref
@@ -121,6 +122,7 @@ class Certificate:
         n_gallery_rows: rows that were ever stored of the gallery version when it was measured,
             deleted ones included: what is stored later was not measured. 0 if the items that were
             measured were embedded for the purpose, as they are for the way back.
+        attempt: which attempt on these questions it is; None if it is older than counting.
     """
 
     gallery: str
@@ -147,6 +149,7 @@ class Certificate:
     issued_by: str
     index: Mapping[str, Json] = field(default_factory=dict)
     n_gallery_rows: int = 0
+    attempt: Attempt | None = None
 
     @property
     def digest(self) -> str:
@@ -173,8 +176,16 @@ class Certificate:
             f"'{self.gallery}' made by {self.gallery_version} ({self.contract}): measured on "
             f"{n_queries} queries against {self.baseline_version} on its own vectors, "
             f"each {self.counted} counting once, one-sided confidence "
-            f"{self.policy['confidence_level']}"
+            f"{self.policy['confidence_level']}{self._of_attempts}"
         )
+
+    @property
+    def _of_attempts(self) -> str:
+        if self.attempt is None:
+            return ""
+        if self.policy.get("attempts") == UNCOUNTED:
+            return f", attempt {self.attempt.number} on these queries, none paid for"
+        return f" over all attempts on these queries, of which it is number {self.attempt.number}"
 
     def to_json(self) -> dict[str, Json]:
         """Return the certificate as JSON values; format 1.
@@ -182,7 +193,11 @@ class Certificate:
         What was added to the format later is left out where it is empty, so that a certificate
         that was recorded before keeps its digest.
         """
-        later: dict[str, Json] = {"index": dict(self.index), "n_gallery_rows": self.n_gallery_rows}
+        later: dict[str, Json] = {
+            "index": dict(self.index),
+            "n_gallery_rows": self.n_gallery_rows,
+            "attempt": None if self.attempt is None else self.attempt.to_json(),
+        }
         value: dict[str, Json] = {
             "format": 1,
             "gallery": self.gallery,
@@ -223,6 +238,8 @@ class Certificate:
         given["findings"] = tuple(_finding(f) for f in given["findings"])
         given["controls"] = tuple(_control(c) for c in given["controls"])
         given["limits"] = tuple(given["limits"])
+        if "attempt" in given:
+            given["attempt"] = Attempt(**given["attempt"])
         for name in ("issued_at", "expires_at"):
             given[name] = datetime.fromisoformat(given[name])
         return cls(**given)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..errors import InvalidInputError
+from .attempts import UNCOUNTED
 from .certificates import Certificate, Control, Criterion, Finding, Verdict
 from .policies import Policy
 
@@ -114,13 +115,23 @@ def _problem(certificate: Certificate) -> str | None:
     for finding in certificate.findings:
         if decide_finding(finding, policy.min_units) != finding.verdict:
             return f"the bounds of {finding.metric} in {finding.group!r} say something else"
-    if _tried(certificate) != _required(certificate, policy):
-        return "its findings are not the requirements of its policy, each in each group"
-    if not {control.expected for control in certificate.controls} >= _BOTH:
-        return "its controls do not show that the gate can say no and can say yes"
-    if conclude(certificate.findings, certificate.controls) != certificate.verdict:
-        return f"its findings and controls do not make it {certificate.verdict}"
-    return None
+    found, shown = certificate.verdict, {control.expected for control in certificate.controls}
+    reasons = (
+        (
+            _tried(certificate) != _required(certificate, policy),
+            "its findings are not the requirements of its policy, each in each group",
+        ),
+        (
+            certificate.attempt is None and policy.attempts != UNCOUNTED,
+            "its policy counts attempts, but it does not say which attempt it is",
+        ),
+        (not shown >= _BOTH, "its controls do not show that the gate can say no and can say yes"),
+        (
+            conclude(certificate.findings, certificate.controls) != found,
+            f"its findings and controls do not make it {found}",
+        ),
+    )
+    return next((why for is_wrong, why in reasons if is_wrong), None)
 
 
 _BOTH = {Verdict.COMPATIBLE, Verdict.INCOMPATIBLE}

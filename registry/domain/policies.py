@@ -8,11 +8,18 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from ..errors import InvalidInputError
+from .attempts import BY_VERDICT, UNCOUNTED, UNTIL_PASSED
 from .canonical import Json, digest_json
 from .certificates import Criterion
 
 _METRIC = re.compile(r"mAP|MRR|mAP@R|(hit|recall|nDCG|kept)@[1-9][0-9]*")
-_BEFORE: Mapping[str, Json] = {"average": "ratio", "largest_unit": None, "min_units": 1}
+_BEFORE: Mapping[str, Json] = {
+    "average": "ratio",
+    "largest_unit": None,
+    "min_units": 1,
+    "attempts": UNCOUNTED,
+    "planned_attempts": None,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +74,7 @@ class Policy:
 
     Attributes:
         requirements: claims that must all hold, in every group.
-        confidence_level: of each one-sided bound, in (0, 1).
+        confidence_level: of the claim, over all attempts that share its error, in (0, 1).
         n_resamples: resamples behind each bound.
         control_margin: the old model, taken as candidate, must pass with this margin.
         valid_days: how long a certificate lives.
@@ -80,6 +87,10 @@ class Policy:
         growth: a certificate is stale once the gallery holds more than this many times the
             items that it was measured on; at 1.1 also once a tenth of them came or went.
         seed: of the resampling and of the planted controls.
+        attempts: what the attempts on the same questions pay: ``until-passed`` if all that is
+            learnt before the next is that one did not pass, ``by-verdict`` if candidates may be
+            chosen by the verdicts of earlier ones, which costs more, ``uncounted`` if nothing.
+        planned_attempts: how many there will ever be, declared before the first; None if open.
     """
 
     requirements: tuple[Requirement, ...] = (
@@ -96,6 +107,8 @@ class Policy:
     average: str = "unit"
     largest_unit: int | None = None
     min_units: int = 10
+    attempts: str = UNTIL_PASSED
+    planned_attempts: int | None = None
 
     def __post_init__(self) -> None:
         self._check_types()
@@ -104,6 +117,7 @@ class Policy:
         if self.unit not in ("class", "query"):
             raise InvalidInputError(f"unit must be 'class' or 'query' but got {self.unit!r}")
         self._check_average()
+        self._check_attempts()
         if not 0.5 <= self.confidence_level < 1:
             raise InvalidInputError(
                 f"confidence_level must be in [0.5, 1) but got {self.confidence_level}"
@@ -130,11 +144,27 @@ class Policy:
                 f"unit = 'class', but got {self.largest_unit}"
             )
 
+    def _check_attempts(self) -> None:
+        known = (UNTIL_PASSED, BY_VERDICT, UNCOUNTED)
+        if self.attempts not in known:
+            raise InvalidInputError(
+                f"attempts must be one of {', '.join(known)} but got {self.attempts!r}"
+            )
+        if self.planned_attempts is not None and self.attempts == UNCOUNTED:
+            raise InvalidInputError(
+                "planned_attempts has no meaning with attempts = 'uncounted'",
+                hint="drop one of the two",
+            )
+        if self.planned_attempts is not None and self.planned_attempts < 1:
+            raise InvalidInputError(
+                f"planned_attempts must be at least 1 but got {self.planned_attempts}"
+            )
+
     def _check_types(self) -> None:
         numbers = ("confidence_level", "control_margin", "growth")
-        whole: tuple[str, ...] = ("n_resamples", "valid_days", "seed", "min_units")
-        if self.largest_unit is not None:
-            whole = (*whole, "largest_unit")
+        optional = ("largest_unit", "planned_attempts")
+        given = (name for name in optional if getattr(self, name) is not None)
+        whole = ("n_resamples", "valid_days", "seed", "min_units", *given)
         for name in (*numbers, *whole):
             value = getattr(self, name)
             kinds = int if name in whole else (int, float)
@@ -147,11 +177,7 @@ class Policy:
         What came to policies later is left out where it says what held before, so that a policy
         which was recorded before keeps its digest.
         """
-        later: dict[str, Json] = {
-            "average": self.average,
-            "largest_unit": self.largest_unit,
-            "min_units": self.min_units,
-        }
+        later: dict[str, Json] = {name: getattr(self, name) for name in _BEFORE}
         value: dict[str, Json] = {
             "requirements": [r.to_json() for r in self.requirements],
             "confidence_level": self.confidence_level,

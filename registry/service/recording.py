@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from ..db import galleries, versions
+from ..db import events, galleries, versions
 from ..db.session import Connection
+from ..domain.attempts import number_attempt
 from ..domain.certificates import Certificate
+from ..domain.events import model_stream
 from ..domain.galleries import Metric
-from ..errors import InvalidInputError, SpaceMismatchError, UndeclaredComparisonError
+from ..errors import ConflictError, InvalidInputError, SpaceMismatchError, UndeclaredComparisonError
 
 
 def check_recordable(connection: Connection, certificate: Certificate) -> None:
@@ -18,6 +20,7 @@ def check_recordable(connection: Connection, certificate: Certificate) -> None:
         InvalidInputError: if a version is not of the gallery's model line.
         UndeclaredComparisonError: if the pair has no contract, or another one.
         SpaceMismatchError: if a fingerprint or the metric is not the registered one.
+        ConflictError: if it says another number of attempt than the events do.
     """
     gallery = galleries.get_gallery(connection, certificate.gallery)
     versions.model_id(connection, gallery.model, lock=True)
@@ -32,6 +35,7 @@ def check_recordable(connection: Connection, certificate: Certificate) -> None:
             f"the certificate compares by '{certificate.contract}', but declared is '{declared}'"
         )
     _check_spaces(connection, gallery.metric, certificate)
+    _check_attempt(connection, gallery.model, certificate)
 
 
 def _check_line(model: str, certificate: Certificate) -> None:
@@ -41,6 +45,20 @@ def _check_line(model: str, certificate: Certificate) -> None:
                 f"gallery {certificate.gallery!r} is embedded by {model!r}, "
                 f"so a certificate of {ref} says nothing of it"
             )
+
+
+def _check_attempt(connection: Connection, model: str, certificate: Certificate) -> None:
+    said = certificate.attempt
+    if said is None:
+        return
+    line = events.in_stream(connection, model_stream(model))
+    found = number_attempt(line, said.questions, said.run)
+    if found != said:
+        raise ConflictError(
+            f"the certificate says attempt {said.number} on these queries, but it is attempt "
+            f"{found.number}: another certification on them was recorded meanwhile",
+            hint="certify again",
+        )
 
 
 def _check_spaces(connection: Connection, metric: Metric, certificate: Certificate) -> None:

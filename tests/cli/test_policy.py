@@ -18,6 +18,7 @@ def test_the_default_policy_is_written_with_every_key_and_read_back(
     assert read_policy(tmp_path / "policy.toml") == Policy()
     assert set(tomllib.loads(text)) == set(Policy().to_json())
     assert "# largest_unit = " in text
+    assert "# planned_attempts = " in text
     assert list(tmp_path.iterdir()) == [tmp_path / "policy.toml"]
 
 
@@ -47,6 +48,7 @@ def test_a_policy_is_said_in_words(cli: Run, tmp_path: Path) -> None:
         "one-sided confidence 0.95",
         "  mAP better",
         "  hit@1 not worse by more than 0.02",
+        "all attempts on the same queries share the error",
         "each class counts once, resampled by class",
         "fewer than 10 independent units",
         "lives 90 days",

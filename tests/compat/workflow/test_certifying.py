@@ -18,6 +18,7 @@ from compat.probes import Labels, Probe
 from compat.workflow import certifying, pairs
 from compat.workflow.certifying import certify
 from registry import Embeddings, IndexSpec, PromotionOptions, Registry, VersionRef
+from registry.domain.attempts import UNCOUNTED
 from registry.domain.certificates import Certificate, Control, Criterion, Verdict
 from registry.domain.policies import Policy, Requirement
 from registry.errors import InvalidInputError, SpaceMismatchError, UndeclaredComparisonError
@@ -381,7 +382,6 @@ def test_groups_are_decided_apart_and_one_that_fails_decides(world: World) -> No
 def test_classes_of_unequal_size_count_once_each_and_the_certificate_says_so(world: World) -> None:
     balanced = only(world, world.probe()).limits
     assert not [limit for limit in balanced if "counting once" in limit]
-    assert [limit for limit in balanced if "attempts on the same probe set" in limit]
     classes = world.query_classes.copy()
     classes[: N_QUERIES // 4] = 0
     unequal = replace(world, query_classes=classes)
@@ -406,7 +406,7 @@ def test_a_group_of_too_few_classes_is_undecided_and_the_certificate_says_so(wor
 
 def test_every_ranking_metric_may_be_required(world: World) -> None:
     metrics = ("mAP", "MRR", "mAP@R", "hit@7", "recall@3", "nDCG@20", "kept@2")
-    rules = tuple(Requirement(metric, Criterion.NON_INFERIORITY, 0.1) for metric in metrics)
+    rules = tuple(Requirement(metric, Criterion.NON_INFERIORITY, 0.15) for metric in metrics)
     certificate = only(world, world.probe(), replace(POLICY, requirements=rules))
     assert certificate.verdict is Verdict.COMPATIBLE
     assert [finding.metric for finding in certificate.findings] == list(metrics)
@@ -640,6 +640,7 @@ def test_a_way_back_that_is_certified_after_a_rollback_counts(world: World) -> N
     registry.add("shop", new)
     registry.rollback("shop", accept_loss=True)
     registry.galleries.delete("shop", new.ids[:20])
-    certify(registry, "shop", world.v2.ref, world.probe(again=True), POLICY)
+    uncounted = replace(POLICY, attempts=UNCOUNTED)
+    certify(registry, "shop", world.v2.ref, world.probe(again=True), uncounted)
     registry.promote("shop", world.v2.ref)
     assert registry.rollback("shop").lost == {}

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+from registry.domain.attempts import Attempt
 from registry.domain.certificates import Certificate, Control, Finding, Verdict
 from registry.domain.contracts import Contract, ContractKind
 from registry.domain.policies import Policy
@@ -55,4 +56,5 @@ def certificate(verdict: Verdict = Verdict.COMPATIBLE) -> Certificate:
         issued_at=NOW,
         expires_at=NOW + timedelta(days=90),
         issued_by="tester",
+        attempt=Attempt("questions", "run", 1),
     )
