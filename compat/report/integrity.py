@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from registry.domain.canonical import canonical_json, digest_json
+from registry.domain.canonical import Json, canonical_json, digest_json
 from registry.domain.certificates import Certificate, Criterion
 from registry.domain.policies import Requirement
 
@@ -65,9 +65,9 @@ def _requirement(rule: object) -> str:
     return str(Requirement(str(rule["metric"]), criterion, float(rule["margin"])))
 
 
-def _index(index: Mapping[str, object]) -> str:
+def _index(index: Mapping[str, Json]) -> str:
     return ", ".join(
-        f"{name} {value if isinstance(value, str) else canonical_json(value)}"  # type: ignore[arg-type]
+        f"{name} {value if isinstance(value, str) else canonical_json(value)}"
         for name, value in sorted(index.items())
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from . import words
 from .contents import Entry, Matrix, Report
-from .differences import find_flips
+from .differences import count_flips
 from .heat_map import cells_of, groups_of, metrics_of
 from .overview import warnings
 from .text import SYMBOLS, percent, plain, required, signed
@@ -90,7 +90,7 @@ def _flips(entry: Entry) -> tuple[str, ...]:
             f"{f.positive:g} ({percent(f.positive / f.n_queries)})",
             f.n_queries,
         )
-        for f in find_flips(entry)
+        for f in count_flips(entry)
     ]
     columns = ("group", "#right before, wrong now", "#wrong before, right now", "#queries")
     return _table("Flips of the first hit", columns, rows) if rows else ()

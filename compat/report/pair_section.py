@@ -7,8 +7,8 @@ from compat.attempts import level_of
 from . import words
 from .contents import Entry
 from .differences import (
+    count_flips,
     differences,
-    find_flips,
     histogram,
     negatively_flipped,
     worst_classes,
@@ -77,7 +77,7 @@ def _differences(entry: Entry) -> Html:
 
 
 def _flips(entry: Entry) -> Html:
-    flips = find_flips(entry)
+    flips = count_flips(entry)
     if not flips:
         return Html("")
     rows = [

@@ -66,10 +66,11 @@ def test_evidence_is_given_out_only_as_it_was_recorded(
     assert registry.certificates.evidence(digest[:8]) == EVIDENCE
     (path,) = (registry.storage / "certificates" / shop).iterdir()
     path.write_bytes(EVIDENCE[:-1] + bytes([EVIDENCE[-1] ^ 1]))
-    with pytest.raises(DigestMismatchError, match="not the file that was recorded"):
+    whose = f"the evidence of certificate {digest[:12]}: "
+    with pytest.raises(DigestMismatchError, match=f"{whose}.*not the file that was recorded"):
         registry.certificates.evidence(digest)
     path.unlink()
-    with pytest.raises(CorruptFileError, match="is missing"):
+    with pytest.raises(CorruptFileError, match=f"{whose}.*is missing"):
         registry.certificates.evidence(digest)
     with pytest.raises(NotFoundError, match="no certificate begins"):
         registry.certificates.evidence("0" * 64)
