@@ -135,7 +135,7 @@ def _findings(certificate: Certificate) -> RenderableType:
     rows = [
         (
             f.group,
-            f.metric,
+            f.what,
             "> 0" if f.criterion is Criterion.SUPERIORITY else f">= -{f.margin:g}",
             f"{f.baseline:.4f}",
             f"{f.candidate:.4f}",

@@ -7,7 +7,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from registry.domain.attempts import BY_VERDICT, UNCOUNTED
-from registry.domain.policies import Policy
+from registry.domain.certificates import ON_MIXED, ON_SERVED
+from registry.domain.policies import BCA, Policy
 from registry.errors import AlreadyExistsError, InvalidInputError, NotFoundError
 
 
@@ -57,15 +58,29 @@ def describe(policy: Policy) -> list[str]:
     """Return what a policy demands, in sentences."""
     resamples = f"{policy.n_resamples} resamples, seed {policy.seed}"
     life = f"{policy.valid_days} days, or until the gallery holds {policy.growth:g} times its items"
+    where = "every group" if policy.groups is None else "the groups " + ", ".join(policy.groups)
     return [
-        f"in every group, at one-sided confidence {policy.confidence_level:g} ({resamples}):",
+        f"in {where}, at one-sided confidence {policy.confidence_level:g} ({resamples}):",
         *(f"  {requirement}" for requirement in policy.requirements),
         _attempts(policy),
+        *_elsewhere(policy),
         f"{_counted(policy)}, resampled by {policy.unit}",
         f"a group of fewer than {policy.min_units} independent units is INCONCLUSIVE",
         f"the old model and the search that serves may come out worse by {policy.control_margin:g}",
         f"a certificate lives {life}",
     ]
+
+
+def _elsewhere(policy: Policy) -> list[str]:
+    found = []
+    if policy.asks(ON_MIXED):
+        shares = ", ".join(f"{share:.0%}" for share in policy.mixed)
+        found.append(f"mixed: the gallery with {shares} of its items embedded again")
+    if policy.asks(ON_SERVED):
+        found.append("served: by the gallery's own index, against old queries by that index")
+    if policy.bound == BCA:
+        found.append("bounds by the BCa bootstrap, too sure of itself where losses are rare")
+    return found
 
 
 def _attempts(policy: Policy) -> str:

@@ -14,7 +14,7 @@ from registry.domain.certificates import Control, Verdict
 from registry.domain.policies import Policy
 
 from .certification import PairedScores, fewest_units, lenient, try_control
-from .evaluation.ranking import RankingScores
+from .matrix import ByMetric
 
 RANDOM, ROTATED, OLD = "random model", "rotated model", "old model"
 SERVED = "served search"
@@ -22,7 +22,7 @@ SERVED = "served search"
 
 def judge_controls(
     scores: PairedScores,
-    planted: Mapping[str, RankingScores],
+    planted: Mapping[str, ByMetric],
     served: Float64Array | None,
     policy: Policy,
 ) -> tuple[Control, ...]:
@@ -45,7 +45,7 @@ def judge_controls(
         _try_old(tried[OLD], policy),
     ]
     if served is not None:
-        controls.append(_try_served(served, scores.candidate.metric("hit@1"), policy))
+        controls.append(_try_served(served, scores.candidate["hit@1"], policy))
     return tuple(controls)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from registry.arrays import Float64Array
+from registry.domain.certificates import mixed_place
 from registry.domain.refs import VersionRef
 
 from .probes import ALL, Labels
@@ -21,12 +22,9 @@ def cell_name(query: VersionRef, gallery: VersionRef) -> str:
     return f"{query} -> {gallery}"
 
 
-MIXED = "mixed"
-
-
 def mixed_name(query: VersionRef, share: float) -> str:
     """Return the name of a cell whose gallery holds that share of its items as new vectors."""
-    return f"{query} -> {MIXED} {share:.0%}"
+    return f"{query} -> {mixed_place(share)}"
 
 
 def served_name(cell: str, backend: str, factory: str) -> str:

@@ -21,8 +21,6 @@ from .cells import SearchedItems, itself_among, relevance_of
 from .evaluation.ranking import RankingScores, score_rankings
 from .probes import Labels
 
-SHARES = (0.25, 0.5, 0.75)
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MixedItems:

@@ -13,10 +13,10 @@ import numpy as np
 
 from registry.arrays import Int64Array, LabelArray
 from registry.domain.certificates import Criterion, Finding, Verdict
-from registry.domain.policies import Policy, Requirement
+from registry.domain.policies import Policy
+from registry.domain.requirements import Requirement
 
-from .certification import KEPT, PairedScores
-from .stats.clusters import cluster_means
+from .certification import KEPT, PairedScores, counted
 from .stats.planning import binary_sd, further_units, required_units, unit_sd
 
 POWER = 0.8
@@ -53,7 +53,7 @@ class UnitsMissing:
 
     Attributes:
         group: the finding's group.
-        metric: its metric.
+        metric: its metric, and where it was measured.
         n_further: 0 or more units beside those that were measured with which it would be shown with
             a probability of `POWER`; None if more would not help, because the mean that was found
             is itself not what is required, or if its spread is unknown.
@@ -106,11 +106,17 @@ def _assumed(rule: Requirement) -> tuple[float, float]:
 
 
 def missing_units(
-    scores: PairedScores, findings: tuple[Finding, ...], policy: Policy
+    scores: Mapping[str, PairedScores], findings: tuple[Finding, ...], policy: Policy
 ) -> tuple[UnitsMissing, ...]:
-    """Return for each inconclusive finding how many more units would show it."""
+    """Return for each inconclusive finding how many more units would show it.
+
+    Args:
+        scores: what was measured, by place.
+        findings: what was found.
+        policy: the rules.
+    """
     return tuple(
-        UnitsMissing(finding.group, finding.metric, _further(scores, finding, policy))
+        UnitsMissing(finding.group, finding.what, _further(scores[finding.on], finding, policy))
         for finding in findings
         if finding.verdict is Verdict.INCONCLUSIVE
     )
@@ -120,9 +126,7 @@ def _further(scores: PairedScores, finding: Finding, policy: Policy) -> int | No
     rows = scores.groups[finding.group]
     baseline, candidate = (values[rows] for values in scores.metric(finding.metric))
     clusters = scores.clusters[rows]
-    if policy.average == "unit":
-        candidate = cluster_means(candidate - baseline, clusters)
-        baseline, clusters = np.zeros(len(candidate)), np.arange(len(candidate))
+    baseline, candidate, clusters = counted(baseline, candidate, clusters, policy)
     found = further_units(
         finding.difference,
         unit_sd(baseline, candidate, clusters),

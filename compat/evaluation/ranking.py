@@ -91,27 +91,6 @@ class RankingScores:
             found |= {f"{family}@{k}": values for k, values in by_k.items()}
         return found
 
-    @classmethod
-    def from_metrics(
-        cls, by_name: Mapping[str, Float64Array], n_relevant: Int64Array
-    ) -> RankingScores:
-        """Return the scores of which `by_name` is this; mAP must be among them."""
-
-        def by_k(family: str) -> dict[int, Float64Array]:
-            prefix = f"{family}@"
-            found = {name: values for name, values in by_name.items() if name.startswith(prefix)}
-            return {int(name.removeprefix(prefix)): values for name, values in found.items()}
-
-        return cls(
-            by_name["mAP"],
-            by_k("hit"),
-            by_k("recall"),
-            n_relevant,
-            by_k("nDCG"),
-            by_name.get("MRR"),
-            by_name.get("mAP@R"),
-        )
-
 
 def score_rankings(  # noqa: PLR0913 (one door, three arrays and four named settings)
     queries: Float32Array,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from registry.domain.canonical import Json, canonical_json, digest_json
 from registry.domain.certificates import Certificate, Criterion
-from registry.domain.policies import Requirement
+from registry.domain.requirements import Requirement
 
 from . import words
 from .contents import Entry, Report

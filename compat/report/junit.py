@@ -51,9 +51,9 @@ def _suite(place: int, entry: Entry, report: Report) -> ET.Element:
 
 
 def _finding(entry: Entry, found: Finding, *, is_needed: bool) -> ET.Element:
-    case = _case(entry, f"{found.metric} in {found.group}")
+    case = _case(entry, f"{found.what} in {found.group}")
     said = (
-        f"{found.verdict}: {found.metric} in {found.group} went from {found.baseline:.4f} to "
+        f"{found.verdict}: {found.what} in {found.group} went from {found.baseline:.4f} to "
         f"{found.candidate:.4f}, difference {signed(found.difference)}, bounds {signed(found.low)} "
         f"and {signed(found.high)}, required {required(found)}"
     )

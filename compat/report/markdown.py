@@ -69,7 +69,7 @@ def _findings(entry: Entry) -> tuple[str, ...]:
     rows = [
         (
             f"{SYMBOLS[f.verdict]} {f.verdict}",
-            inert(f.metric),
+            inert(f.what),
             _group(f.group),
             required(f),
             f"{f.baseline:.4f}",

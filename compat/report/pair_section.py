@@ -42,7 +42,7 @@ def _findings(entry: Entry) -> Html:
     )
     rows = [
         (
-            f.metric,
+            f.what,
             f.group,
             required(f),
             f"{f.baseline:.4f}",

@@ -81,7 +81,7 @@ def worst_sentence(certificate: Certificate) -> str:
     found = worst(certificate)
     where = "over all queries" if found.group == "all" else f"in group '{found.group}'"
     return (
-        f"Tightest: {found.metric} {where}. By its bounds the difference is at least "
+        f"Tightest: {found.what} {where}. By its bounds the difference is at least "
         f"{signed(found.low)} and at most {signed(found.high)}; required is {required(found)}."
     )
 

@@ -10,18 +10,18 @@ from importlib.metadata import PackageNotFoundError, version
 
 from compat.attempts import describe_attempt, rules_of
 from compat.cells import own_positions
-from compat.certification import check_policy
+from compat.certification import check_policy, chosen_groups
 from compat.controls import SERVED
 from compat.evidence import Evidence, write_evidence
 from compat.integrity import describe_probe
-from compat.matrix import MIXED, cell_name, matrix_of
+from compat.matrix import cell_name, matrix_of
 from compat.probes import Probe
 from compat.sample_size import UnitsMissing, UnitsNeeded, missing_units, plan_units
 from registry.domain.attempts import Attempt
 from registry.domain.canonical import Json
-from registry.domain.certificates import Certificate
+from registry.domain.certificates import ON_MIXED, ON_OLD, Certificate
 from registry.domain.liveness import describe_index
-from registry.domain.policies import Policy
+from registry.domain.policies import BCA, Policy
 from registry.domain.refs import VersionRef
 from registry.errors import InvalidInputError
 from registry.service import Registry
@@ -101,12 +101,23 @@ def certify(  # noqa: PLR0913 -- what is certified, on what, by which rules, and
     for ref in held:
         check_pair(bench, registry.models.get(ref), new)
     check_judgements(bench)
+    _check_places(rules, probe)
     if on_plan is not None:
         on_plan(plan_units(rules, units_of(probe, rules), probe.groups))
     found = [measure(bench, registry.models.get(ref), new) for ref in held]
     studies = [(m, m.forward) for m in found] + [(m, m.back) for m in found if m.back is not None]
     said = _Said(stated, attempt)
     return tuple(_issue(bench, m, study, said, dry_run=dry_run) for m, study in studies)
+
+
+def _check_places(policy: Policy, probe: Probe) -> None:
+    if policy.asks(ON_MIXED) and probe.reembedded is None:
+        raise InvalidInputError(
+            "the policy requires something of mixed galleries, but no re-embedded items were given",
+            hint="give the gallery's items embedded by the candidate: --reembedded or "
+            "--gallery-data; or drop what is required on = 'mixed'",
+        )
+    chosen_groups(probe.groups, policy, len(probe.queries.ids))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +141,13 @@ def _issue(
 
 
 def _evidence(bench: Bench, measured: Measured, study: Study) -> Evidence:
-    planted = {name: scores.by_name for name, scores in study.planted.items()}
+    planted = dict(study.planted)
     if study.served is not None:
         planted[SERVED] = {"hit@1": study.served}
     return Evidence(
         asked=bench.probe.queries,
-        units=study.scores.clusters,
-        n_relevant=study.scores.baseline.n_relevant,
+        units=study.scores[ON_OLD].clusters,
+        n_relevant=study.measured.n_relevant,
         cells=measured.by_metric,
         planted=planted,
         top={cell: s.top for cell, s in measured.cells.items() if s.top is not None},
@@ -195,7 +206,7 @@ def _limits(bench: Bench, measured: Measured) -> tuple[str, ...]:
         else "Metrics are of exact search; what the gallery's own index finds stands beside it: "
         f"'served: {spec.backend} {spec.factory}'.",
     ]
-    if bench.policy.average == "unit" and not measured.forward.scores.is_balanced:
+    if bench.policy.average == "unit" and not measured.forward.scores[ON_OLD].is_balanced:
         found.append(
             "Classes differ in how many queries they have: findings and bounds are means over "
             "classes, each counting once, the matrix holds means over queries."
@@ -204,13 +215,18 @@ def _limits(bench: Bench, measured: Measured) -> tuple[str, ...]:
         found.append(
             f"That no class has more than {bench.policy.largest_unit} queries is the policy's word."
         )
+    if bench.policy.bound == BCA:
+        found.append(
+            "The bounds are those of the BCa bootstrap, which is approximate, and too sure of "
+            "itself where losses are rare or units are few."
+        )
     if bench.probe.queries.qrels is not None:
         found.append(
             "Relevance is by judgements (qrels): what was not judged counts as not relevant, and "
             "the unit of resampling is the query."
         )
     found += _probe_limits(bench.probe, measured)
-    found.append(_mixed_limit(measured))
+    found.append(_mixed_limit(measured, bench.policy))
     if measured.back is None:
         found.append(
             "The way back (old queries on new vectors) and the new self-test were not measured: "
@@ -237,16 +253,19 @@ def _probe_limits(probe: Probe, measured: Measured) -> tuple[str, ...]:
     return describe_probe(queries, int(among.sum()))
 
 
-def _mixed_limit(measured: Measured) -> str:
+def _mixed_limit(measured: Measured, policy: Policy) -> str:
     """Return a sentence on the worst moment of a partial backfill."""
+    pair = measured.forward.pair
     means = {cell: float(s.average_precision.mean()) for cell, s in measured.cells.items()}
-    mixed = [cell for cell in means if f"-> {MIXED} " in cell]
+    mixed = [cell for cell in means if cell.startswith(f"{pair.query_version} -> {ON_MIXED} ")]
     if not mixed:
         return (
             "Mixed galleries, as a partial backfill leaves them, were not measured: no re-embedded "
             "items were given."
         )
-    lowest, baseline = min(mixed, key=means.__getitem__), measured.forward.pair.baseline_version
+    if policy.asks(ON_MIXED):
+        return "Mixed galleries were measured in one random order of backfilling."
+    lowest, baseline = min(mixed, key=means.__getitem__), pair.baseline_version
     before = means[cell_name(baseline, baseline)]
     return (
         f"Of mixed galleries, scores merged as they are, {lowest!r} has the lowest mAP: "

@@ -12,11 +12,12 @@ from compat.evaluation.qrels import relevance_from_qrels
 from compat.evaluation.ranking import RankingScores
 from compat.integrity import check_probe_vectors
 from compat.matrix import ByMetric, cell_name, mixed_name, served_name
-from compat.mixing import SHARES, MixedItems, measure_mixed, nest_shares
+from compat.mixing import MixedItems, measure_mixed, nest_shares
 from compat.probes import Probe, align_labels, digest_array
-from compat.served import measure_served
+from compat.served import exactly_served, measure_served, served_metrics
 from registry.arrays import Float32Array, Int64Array, LabelArray
 from registry.domain.canonical import digest_json
+from registry.domain.certificates import ON_MIXED, ON_OLD, ON_SERVED, mixed_place
 from registry.domain.contracts import Contract, ContractKind
 from registry.domain.galleries import Gallery
 from registry.domain.policies import Policy
@@ -26,7 +27,15 @@ from registry.galleries.search import SearchTarget
 from registry.galleries.segments import SegmentReader
 from registry.service import Registry
 
-from .pairs import TOP_K, Pair, Study, metric_ks, study_pair
+from .pairs import (
+    TOP_K,
+    Pair,
+    Study,
+    metric_ks,
+    paired,
+    study_pair,
+    top_depth,
+)
 
 
 @dataclass(slots=True)
@@ -83,7 +92,7 @@ class Bench:
             contract=contract,
             metric=self.registry.galleries.get(self.gallery).metric,
             ks=metric_ks(self.policy),
-            top_k=TOP_K,
+            top_k=top_depth(self.policy),
         )
 
 
@@ -116,20 +125,44 @@ def measure(bench: Bench, old: ModelVersion, new: ModelVersion) -> Measured:
         state.gallery,
         {
             cell_name(old.ref, old.ref): baseline,
-            cell_name(new.ref, old.ref): forward.scores.candidate,
+            cell_name(new.ref, old.ref): forward.measured,
         },
         items.ids,
         digest_json(
             [[part.file.digest for part in s.parts] for s in segments] + [digest_array(items.ids)]
         ),
     )
-    if not state.gallery.index.is_exact:
-        itself = [replace(target, contract=_itself(old)) for target in targets]
-        _measure_served(bench, old, itself, items, measured)
-        _measure_served(bench, new, targets, items, measured)
+    _measure_on_index(bench, old, new, targets, items, measured)
     if bench.probe.reembedded is not None:
         _measure_back(bench, old, new, items, measured)
     return measured
+
+
+def _measure_on_index(
+    bench: Bench,
+    old: ModelVersion,
+    new: ModelVersion,
+    targets: Sequence[SearchTarget],
+    items: SearchedItems,
+    measured: Measured,
+) -> None:
+    """Measure what the gallery's own index finds for both versions, and what is required of it."""
+    cells = [cell_name(version.ref, old.ref) for version in (old, new)]
+    numbers: list[ByMetric] = [
+        exactly_served(measured.cells[cell].by_name, bench.policy) for cell in cells
+    ]
+    spec = measured.gallery.index
+    if not spec.is_exact:
+        itself = [replace(target, contract=_itself(old)) for target in targets]
+        numbers = [
+            _measure_served(bench, version, searched, items, measured)
+            for version, searched in ((old, itself), (new, targets))
+        ]
+        names = [served_name(cell, spec.backend, spec.factory) for cell in cells]
+        measured.served |= dict(zip(names, numbers, strict=True))
+    if bench.policy.asks(ON_SERVED):
+        scores = paired(bench.probe, bench.policy, *numbers)
+        measured.forward = measured.forward.found_on(ON_SERVED, scores, bench.policy)
 
 
 def _measure_served(
@@ -138,16 +171,16 @@ def _measure_served(
     targets: Sequence[SearchTarget],
     items: SearchedItems,
     measured: Measured,
-) -> None:
-    """Measure a version's queries once more, by the index that will serve: a cell of its own."""
-    spec, probe = measured.gallery.index, bench.probe
+) -> ByMetric:
     cell = cell_name(query.ref, targets[0].reader.segment.version)
-    measured.served[served_name(cell, spec.backend, spec.factory)] = measure_served(
+    return measure_served(
         targets,
-        probe.vectors_of(query.ref).vectors,
-        probe.queries,
+        bench.probe.vectors_of(query.ref).vectors,
+        bench.probe.queries,
         items,
         measured.gallery.metric,
+        wanted=served_metrics(bench.policy),
+        exact=measured.cells[cell].top,
     )
 
 
@@ -169,37 +202,42 @@ def _measure_back(
 ) -> None:
     again = _reembedded_items(bench, new, items)
     measured.cells[cell_name(new.ref, new.ref)] = bench.cell(new, again, _itself(new))
-    _measure_mixed(bench, old, new, items, again, measured)
+    to_old, to_new = _contract(bench, new, old), _itself(new)
+    mixed = MixedItems(
+        items, again.blocks[0], np.empty(0, bool), to_old, to_new, measured.gallery.metric
+    )
+    measured.forward = _measure_mixed(bench, new, mixed, measured.forward, measured)
     state = bench.registry.galleries.state(bench.gallery)
     if old.ref != state.query_version.ref:
         return
-    pair = Pair(old.ref, new.ref, old.ref, _contract(bench, old, new), state.gallery.metric)
+    to_new = _contract(bench, old, new)
+    pair = Pair(old.ref, new.ref, old.ref, to_new, state.gallery.metric)
     baseline = measured.cells[cell_name(old.ref, old.ref)]
-    measured.back = study_pair(pair, bench.probe, again, baseline, bench.policy, old_items=items)
-    measured.cells[cell_name(old.ref, new.ref)] = measured.back.scores.candidate
+    back = study_pair(pair, bench.probe, again, baseline, bench.policy, old_items=items)
+    measured.cells[cell_name(old.ref, new.ref)] = back.measured
+    mixed = replace(mixed, old_contract=_itself(old), new_contract=to_new)
+    measured.back = _measure_mixed(bench, old, mixed, back, measured)
 
 
 def _measure_mixed(
-    bench: Bench,
-    old: ModelVersion,
-    new: ModelVersion,
-    items: SearchedItems,
-    again: SearchedItems,
-    measured: Measured,
-) -> None:
-    """Measure the candidate's queries on the gallery as a partial backfill would leave it."""
-    rng = np.random.default_rng([bench.policy.seed, 2])
-    (new_vectors,) = again.blocks
-    contracts = (_contract(bench, new, old), _itself(new))
-    for share, is_new in zip(SHARES, nest_shares(len(items.ids), SHARES, rng), strict=True):
-        mixed = MixedItems(items, new_vectors, is_new, *contracts, measured.gallery.metric)
-        measured.cells[mixed_name(new.ref, share)] = measure_mixed(
-            bench.probe.vectors_of(new.ref).vectors,
+    bench: Bench, query: ModelVersion, items: MixedItems, study: Study, measured: Measured
+) -> Study:
+    """Measure a version's queries on the gallery as a partial backfill would leave it."""
+    policy, baseline = bench.policy, study.scores[ON_OLD].baseline
+    shares, rng = policy.mixed, np.random.default_rng([policy.seed, 2])
+    for share, is_new in zip(shares, nest_shares(len(items.new), shares, rng), strict=True):
+        found = measure_mixed(
+            bench.probe.vectors_of(query.ref).vectors,
             bench.probe.queries,
-            mixed,
-            ks=metric_ks(bench.policy),
+            replace(items, is_new=is_new),
+            ks=metric_ks(policy),
             top_k=TOP_K,
         )
+        measured.cells[mixed_name(query.ref, share)] = found
+        if policy.asks(ON_MIXED):
+            scores = paired(bench.probe, policy, baseline, found.by_name)
+            study = study.found_on(mixed_place(share), scores, policy)
+    return study
 
 
 def _itself(version: ModelVersion) -> Contract:

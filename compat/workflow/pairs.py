@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from compat.cells import SearchedItems, measure_cell
-from compat.certification import PairedScores, find
+from compat.certification import PairedScores, chosen_groups, find
 from compat.controls import OLD, RANDOM, ROTATED, judge_controls
 from compat.evaluation.ranking import RankingScores
+from compat.matrix import ByMetric
 from compat.probes import Probe
-from compat.served import find_served
+from compat.served import INDEX_RECALL, find_served, served_metrics
 from registry.arrays import Float32Array, Float64Array, LabelArray
-from registry.domain.certificates import Control, Finding, Verdict
+from registry.domain.certificates import ON_OLD, Control, Finding, Verdict
 from registry.domain.conclusions import conclude
 from registry.domain.contracts import Contract, ContractKind
 from registry.domain.galleries import Metric
@@ -51,19 +52,26 @@ class Study:
 
     Attributes:
         pair: what was to be shown.
-        scores: what was measured.
+        measured: the pair's rankings by exact search.
+        scores: what was measured, by place: on the old vectors, and where else it is required.
         findings: each requirement in each group.
         controls: whether the gate behaved.
-        planted: scores of the candidates that were planted as controls, by name.
+        planted: numbers of the candidates that were planted as controls, by name.
         served: hit@1 of each query by the search that will serve, if it was tried.
     """
 
     pair: Pair
-    scores: PairedScores
+    measured: RankingScores
+    scores: Mapping[str, PairedScores]
     findings: tuple[Finding, ...]
     controls: tuple[Control, ...]
-    planted: Mapping[str, RankingScores]
+    planted: Mapping[str, ByMetric]
     served: Float64Array | None
+
+    def found_on(self, place: str, scores: PairedScores, policy: Policy) -> Study:
+        """Return the study with what is required in one more place."""
+        findings = (*self.findings, *find(scores, policy, place))
+        return replace(self, scores={**self.scores, place: scores}, findings=findings)
 
     @property
     def verdict(self) -> Verdict:
@@ -75,6 +83,12 @@ def metric_ks(policy: Policy) -> tuple[int, ...]:
     """Return the ranks k that are measured: the usual ones and those that the policy names."""
     named = [r.metric.partition("@")[2] for r in policy.requirements]
     return tuple(sorted({*COMMON_KS, *(int(k) for k in named if k.isdigit())}))
+
+
+def top_depth(policy: Policy) -> int:
+    """Return how many first items of each query are kept: as many as index recall asks for."""
+    of_index = [name for name in served_metrics(policy) if name.startswith(INDEX_RECALL)]
+    return max([TOP_K, *(int(name.removeprefix(INDEX_RECALL)) for name in of_index)])
 
 
 def units_of(probe: Probe, policy: Policy) -> LabelArray:
@@ -107,17 +121,24 @@ def study_pair(  # noqa: PLR0913 -- what is studied, on what, and by which rules
     """
     queries = probe.vectors_of(pair.query_version).vectors
     bench = _Bench(pair, probe, policy)
-    measured = bench.cell(queries, items, pair.contract, top_k=TOP_K)
-    scores = PairedScores(baseline, measured, units_of(probe, policy), probe.groups)
+    measured = bench.cell(queries, items, pair.contract, top_k=top_depth(policy))
+    scores = paired(probe, policy, baseline.by_name, measured.by_name)
     rng = np.random.default_rng([policy.seed, 1])
     planted = {
-        RANDOM: bench.cell(_random(queries, rng), items, pair.contract),
-        ROTATED: bench.cell(_rotated(queries, rng), items, pair.contract),
-        OLD: bench.old_again(old_items),
+        RANDOM: bench.cell(_random(queries, rng), items, pair.contract).by_name,
+        ROTATED: bench.cell(_rotated(queries, rng), items, pair.contract).by_name,
+        OLD: bench.old_again(old_items).by_name,
     }
     served = _served(pair, probe, items, targets) if targets else None
     controls = judge_controls(scores, planted, served, policy)
-    return Study(pair, scores, find(scores, policy), controls, planted, served)
+    found = find(scores, policy)
+    return Study(pair, measured, {ON_OLD: scores}, found, controls, planted, served)
+
+
+def paired(probe: Probe, policy: Policy, baseline: ByMetric, candidate: ByMetric) -> PairedScores:
+    """Return the numbers of the probe's queries in two cells, by the policy's units and groups."""
+    groups = chosen_groups(probe.groups, policy, len(probe.queries.ids))
+    return PairedScores(baseline, candidate, units_of(probe, policy), groups)
 
 
 @dataclass(frozen=True, slots=True)

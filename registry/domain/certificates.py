@@ -13,6 +13,15 @@ from .canonical import Json, digest_json
 from .contracts import Contract
 from .refs import VersionRef, parse_ref
 
+# what a finding's queries searched: the old vectors exactly, those by the gallery's own index, or
+# a mixed gallery, of which each share is a place of its own
+ON_OLD, ON_SERVED, ON_MIXED = "old", "served", "mixed"
+
+
+def mixed_place(share: float) -> str:
+    """Return the name of a gallery of which that share is embedded again, as a place."""
+    return f"{ON_MIXED} {share:.0%}"
+
 
 class Verdict(StrEnum):
     """The outcome of a certification. Abstaining is a value, not an error."""
@@ -48,6 +57,7 @@ class Finding:
         n_queries: queries in the group.
         n_clusters: independent units (classes or identities) among them.
         verdict: what the bounds say.
+        on: what was searched: ``old``, ``served``, or a mixed gallery such as ``mixed 25%``.
     """
 
     group: str
@@ -61,6 +71,12 @@ class Finding:
     n_queries: int
     n_clusters: int
     verdict: Verdict
+    on: str = ON_OLD
+
+    @property
+    def what(self) -> str:
+        """The metric, and where it was measured unless that is the old vectors."""
+        return self.metric if self.on == ON_OLD else f"{self.metric} on {self.on}"
 
     @property
     def difference(self) -> float:
@@ -157,6 +173,11 @@ class Certificate:
         return digest_json(self.to_json())
 
     @property
+    def is_way_back(self) -> bool:
+        """Whether it speaks of a rollback: the baseline's queries on other vectors."""
+        return self.query_version == self.baseline_version
+
+    @property
     def counted(self) -> str:
         """What counts once in the means of the findings: ``class`` or ``query``."""
         is_by_class = (self.policy.get("average"), self.policy.get("unit")) == ("unit", "class")
@@ -247,7 +268,8 @@ class Certificate:
 
 def _finding_json(finding: Finding) -> dict[str, Json]:
     value: dict[str, Json] = {name: getattr(finding, name) for name in Finding.__slots__}
-    return value | {"criterion": finding.criterion.value, "verdict": finding.verdict.value}
+    value |= {"criterion": finding.criterion.value, "verdict": finding.verdict.value}
+    return {k: v for k, v in value.items() if k != "on" or v != ON_OLD}
 
 
 def _finding(value: Mapping[str, Any]) -> Finding:

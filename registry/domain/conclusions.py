@@ -114,7 +114,7 @@ def _problem(certificate: Certificate) -> str | None:
     policy = Policy.recorded(certificate.policy)
     for finding in certificate.findings:
         if decide_finding(finding, policy.min_units) != finding.verdict:
-            return f"the bounds of {finding.metric} in {finding.group!r} say something else"
+            return f"the bounds of {finding.what} in {finding.group!r} say something else"
     found, shown = certificate.verdict, {control.expected for control in certificate.controls}
     reasons = (
         (
@@ -135,16 +135,23 @@ def _problem(certificate: Certificate) -> str | None:
 
 
 _BOTH = {Verdict.COMPATIBLE, Verdict.INCOMPATIBLE}
-_Claim = tuple[str, str, str, float]
+_Claim = tuple[str, str, str, float, str]
 
 
 def _tried(certificate: Certificate) -> list[_Claim]:
-    return sorted((f.group, f.metric, f.criterion.value, f.margin) for f in certificate.findings)
+    return sorted(
+        (f.group, f.metric, f.criterion.value, f.margin, f.on) for f in certificate.findings
+    )
 
 
 def _required(certificate: Certificate, policy: Policy) -> list[_Claim]:
-    claims = [(rule.metric, rule.criterion.value, rule.margin) for rule in policy.requirements]
-    return sorted((group, *claim) for group in _groups(certificate) for claim in claims)
+    claims = [
+        (rule.metric, rule.criterion.value, rule.margin, place)
+        for rule in policy.requirements
+        for place in policy.places(rule, is_way_back=certificate.is_way_back)
+    ]
+    groups = _groups(certificate) if policy.groups is None else set(policy.groups)
+    return sorted((group, *claim) for group in groups for claim in claims)
 
 
 def _groups(certificate: Certificate) -> set[str]:

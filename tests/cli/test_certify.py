@@ -187,7 +187,7 @@ def test_reembedded_items_certify_the_way_back(shop: Run, tmp_path: Path, how: s
     assert [c["is_rollback"] for c in found["certificates"]] == [False, True]
     assert set(found["certificates"][0]["matrix"]) == {
         *(f"products@{query} -> products@{held}" for query in (1, 2) for held in (1, 2)),
-        *(f"products@2 -> mixed {share}%" for share in (25, 50, 75)),
+        *(f"products@{query} -> mixed {share}%" for query in (1, 2) for share in (25, 50, 75)),
     }
 
 

@@ -103,3 +103,33 @@ def test_what_was_checked_is_what_certifies(shop: Run) -> None:
     digest = shop("policy", "check", "policy.toml", "--json").data["digest"]
     made = shop(*CERTIFY, "--dry-run", "--json").data["certificates"][0]
     assert Policy.recorded(made["policy"]).digest == digest
+
+
+def test_what_is_required_elsewhere_is_said_in_words(cli: Run, tmp_path: Path) -> None:
+    cli("policy", "init")
+    text = (tmp_path / "policy.toml").read_text("utf-8")
+    more = """
+[[requirements]]
+metric = "index-recall@10"
+on = "served"
+criterion = "non-inferiority"
+margin = 0.02
+
+[[requirements]]
+metric = "mAP"
+on = "mixed"
+criterion = "superiority"
+"""
+    top = 'groups = ["all", "new"]\nmixed = [0.1, 0.5]\nbound = "bca"\n'
+    (tmp_path / "policy.toml").write_text(top + text + more, "utf-8")
+    found = cli("policy", "check", "policy.toml")
+    assert found.code == 0
+    for words in (
+        "in the groups all, new, at one-sided",
+        "  index-recall@10 on served not worse by more than 0.02",
+        "  mAP on mixed better",
+        "mixed: the gallery with 10%, 50% of its items embedded again",
+        "served: by the gallery's own index",
+        "bounds by the BCa bootstrap, too sure of itself",
+    ):
+        assert words in found.out

@@ -8,16 +8,18 @@ import pytest
 from compat.certification import PairedScores
 from compat.controls import OLD, RANDOM, ROTATED, judge_controls
 from compat.evaluation.ranking import RankingScores
+from compat.matrix import ByMetric
 from registry.domain.certificates import Control, Criterion, Verdict
-from registry.domain.policies import Policy, Requirement
+from registry.domain.policies import Policy
+from registry.domain.requirements import Requirement
 
 N = 80
 POLICY = Policy((Requirement("mAP", Criterion.SUPERIORITY),), n_resamples=300)
 
 
-def scores(value: Any) -> RankingScores:
+def scores(value: Any) -> ByMetric:
     values = np.broadcast_to(np.asarray(value, np.float64), N).copy()
-    return RankingScores(values, {1: values}, {10: values}, np.ones(N, np.int64))
+    return RankingScores(values, {1: values}, {10: values}, np.ones(N, np.int64)).by_name
 
 
 def judge(

@@ -23,7 +23,8 @@ from compat.workflow.record import _options
 from compat.workflow.training import TrainingPlan, plan_training, train_version
 from registry import ModelVersion, Registry
 from registry.domain.certificates import Criterion, Verdict
-from registry.domain.policies import Policy, Requirement
+from registry.domain.policies import Policy
+from registry.domain.requirements import Requirement
 from registry.errors import DimensionMismatchError, InvalidInputError, NotFoundError
 from registry.service import Registration
 
