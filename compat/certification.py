@@ -20,7 +20,7 @@ from registry.arrays import Float64Array, Int64Array, LabelArray
 from registry.domain.certificates import ON_OLD, Control, Criterion, Finding, Verdict
 from registry.domain.conclusions import combine, decide_finding
 from registry.domain.policies import BCA, Policy
-from registry.domain.requirements import Requirement
+from registry.domain.requirements import KEPT, Requirement
 from registry.errors import InvalidInputError
 
 from .evaluation.flips import find_flips
@@ -29,8 +29,6 @@ from .probes import ALL
 from .stats.bootstrap import BootstrapBounds, bca_difference_bounds
 from .stats.bounds import DifferenceBounds, paired_difference_bounds
 from .stats.clusters import cluster_means
-
-KEPT = "kept@"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ import numpy as np
 from registry.arrays import Int64Array, LabelArray
 from registry.domain.certificates import Criterion, Finding, Verdict
 from registry.domain.policies import Policy
-from registry.domain.requirements import Requirement
+from registry.domain.requirements import KEPT, Requirement
 
-from .certification import KEPT, PairedScores, counted
+from .certification import PairedScores, counted
 from .stats.planning import binary_sd, further_units, required_units, unit_sd
 
 POWER = 0.8

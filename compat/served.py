@@ -10,15 +10,14 @@ from registry.arrays import BoolArray, Float32Array, Float64Array, Int64Array
 from registry.domain.certificates import ON_SERVED
 from registry.domain.galleries import Metric
 from registry.domain.policies import Policy
+from registry.domain.requirements import INDEX_RECALL, KEPT
 from registry.galleries.search import SearchTarget, search_segments
 
 from .cells import SearchedItems, itself_among, own_positions, relevance_of
-from .certification import KEPT
 from .evaluation.ranking import Relevance, TopItems
 from .matrix import ByMetric
 from .probes import Labels
 
-INDEX_RECALL = "index-recall@"
 _USUAL = ("hit@1", "hit@5", "recall@10")
 
 

@@ -27,7 +27,8 @@ from registry.errors import InvalidInputError
 from registry.service import Registry
 
 from .attempts import count_attempt
-from .measuring import Bench, Measured, check_judgements, check_pair, measure
+from .items import check_judgements
+from .measuring import Bench, Measured, check_pair, measure
 from .pairs import Study, units_of
 
 
@@ -100,7 +101,7 @@ def certify(  # noqa: PLR0913 -- what is certified, on what, by which rules, and
         )
     for ref in held:
         check_pair(bench, registry.models.get(ref), new)
-    check_judgements(bench)
+    check_judgements(registry, gallery, probe.queries)
     _check_places(rules, probe)
     if on_plan is not None:
         on_plan(plan_units(rules, units_of(probe, rules), probe.groups))

@@ -7,26 +7,25 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from compat.cells import SearchedItems, itself_among, measure_cell, relevance_of
-from compat.evaluation.qrels import relevance_from_qrels
+from compat.cells import SearchedItems, measure_cell
 from compat.evaluation.ranking import RankingScores
 from compat.integrity import check_probe_vectors
 from compat.matrix import ByMetric, cell_name, mixed_name, served_name
 from compat.mixing import MixedItems, measure_mixed, nest_shares
-from compat.probes import Probe, align_labels, digest_array
+from compat.probes import Probe, digest_array
 from compat.served import exactly_served, measure_served, served_metrics
-from registry.arrays import Float32Array, Int64Array, LabelArray
+from registry.arrays import LabelArray
 from registry.domain.canonical import digest_json
 from registry.domain.certificates import ON_MIXED, ON_OLD, ON_SERVED, mixed_place
 from registry.domain.contracts import Contract, ContractKind
 from registry.domain.galleries import Gallery
 from registry.domain.policies import Policy
 from registry.domain.versions import ModelVersion
-from registry.errors import InvalidInputError, SpaceMismatchError, UndeclaredComparisonError
+from registry.errors import UndeclaredComparisonError
 from registry.galleries.search import SearchTarget
-from registry.galleries.segments import SegmentReader
 from registry.service import Registry
 
+from .items import check_answerable, check_space, reembedded_items, stored_items
 from .pairs import (
     TOP_K,
     Pair,
@@ -110,8 +109,8 @@ def measure(bench: Bench, old: ModelVersion, new: ModelVersion) -> Measured:
     contract = _contract(bench, new, old)
     state = bench.registry.galleries.state(bench.gallery)
     readers = bench.registry.galleries.readers_of(state, old.ref)
-    items = _stored_items(readers, bench)
-    _check_answerable(bench, items)
+    items = stored_items(readers, bench.gallery, bench.probe)
+    check_answerable(bench.gallery, bench.probe.queries, items)
     baseline = bench.cell(old, items, _itself(old))
     pair = Pair(new.ref, old.ref, old.ref, contract, state.gallery.metric)
     targets = [SearchTarget(reader, contract, old.ref.number) for reader in readers]
@@ -193,14 +192,14 @@ def check_pair(bench: Bench, old: ModelVersion, new: ModelVersion) -> None:
     _contract(bench, new, old)
     for version in (old, new):
         queries = bench.probe.vectors_of(version.ref)
-        _check_space(queries.version, version)
+        check_space(queries.version, version)
         check_probe_vectors(queries)
 
 
 def _measure_back(
     bench: Bench, old: ModelVersion, new: ModelVersion, items: SearchedItems, measured: Measured
 ) -> None:
-    again = _reembedded_items(bench, new, items)
+    again = reembedded_items(bench.gallery, bench.probe, new, items)
     measured.cells[cell_name(new.ref, new.ref)] = bench.cell(new, again, _itself(new))
     to_old, to_new = _contract(bench, new, old), _itself(new)
     mixed = MixedItems(
@@ -252,87 +251,3 @@ def _contract(bench: Bench, query: ModelVersion, gallery: ModelVersion) -> Contr
             hint=f"samespace model declare {query.ref} {gallery.ref} --dims N",
         )
     return found
-
-
-def _check_space(found: ModelVersion, expected: ModelVersion) -> None:
-    if found.fingerprint != expected.fingerprint:
-        raise SpaceMismatchError(
-            f"the probe's vectors of {expected.ref} carry another fingerprint: "
-            f"{found.fingerprint[:19]}…, not {expected.fingerprint[:19]}…",
-            hint="embed the queries again with the registered model",
-        )
-
-
-def _stored_items(readers: Sequence[SegmentReader], bench: Bench) -> SearchedItems:
-    ids = np.concatenate([reader.take_ids(reader.live_positions()) for reader in readers])
-    given = bench.probe.gallery_labels
-    labels = ids if given is None else align_labels(given, ids, bench.gallery)
-    blocks = [block for reader in readers for block in _live_blocks(reader)]
-    return SearchedItems(ids, labels, blocks)
-
-
-def _live_blocks(reader: SegmentReader) -> list[Float32Array]:
-    live = reader.live_positions()
-    if len(live) == reader.n_rows:
-        return [block for _, block in reader.blocks()]
-    return [block[_within(live, first, len(block))] for first, block in reader.blocks()]
-
-
-def _within(positions: Int64Array, first: int, size: int) -> Int64Array:
-    inside = positions[(positions >= first) & (positions < first + size)]
-    return inside - first
-
-
-def _reembedded_items(bench: Bench, new: ModelVersion, items: SearchedItems) -> SearchedItems:
-    again = bench.probe.reembedded
-    if again is None:
-        raise InvalidInputError("the probe has no re-embedded items")
-    _check_space(again.version, new)
-    place = {item: row for row, item in enumerate(again.ids.tolist())}
-    missing = [item for item in items.ids.tolist() if item not in place]
-    if missing:
-        raise InvalidInputError(
-            f"{len(missing)} of {len(items.ids)} items of gallery {bench.gallery!r} are not among "
-            f"the re-embedded ones, for example {missing[0]!r}",
-            hint="embed all of them with the new version, or leave the re-embedded items out",
-        )
-    rows = np.array([place[item] for item in items.ids.tolist()])
-    return SearchedItems(items.ids, items.labels, [again.vectors[rows]])
-
-
-def _check_answerable(bench: Bench, items: SearchedItems) -> None:
-    asked = bench.probe.queries
-    itself = itself_among(asked, items)
-    unanswerable = np.flatnonzero(relevance_of(asked, items).without(itself).n_relevant == 0)
-    if len(unanswerable):
-        row = int(unanswerable[0])
-        by = "" if asked.qrels is not None else f" with label {asked.labels.tolist()[row]!r}"
-        other = " other than itself" if itself[row] >= 0 else ""
-        raise InvalidInputError(
-            f"{len(unanswerable)} of {len(asked.ids)} queries have no relevant item in gallery "
-            f"{bench.gallery!r}, for example query {asked.ids.tolist()[row]!r}{by}{other}",
-            hint="a query without a right answer measures nothing: leave those out",
-        )
-
-
-def check_judgements(bench: Bench) -> None:
-    """Refuse judgements of queries that were not asked, or of items that the gallery lacks.
-
-    Raises:
-        InvalidInputError: if there are such, or a query has none above 0.
-    """
-    asked, galleries = bench.probe.queries, bench.registry.galleries
-    if asked.qrels is None:
-        return
-    readers = [
-        reader
-        for version in galleries.get(bench.gallery).versions()
-        for reader in galleries.readers(bench.gallery, version)
-    ]
-    ids = np.concatenate([reader.take_ids(reader.live_positions()) for reader in readers])
-    try:
-        relevance_from_qrels(asked.qrels, asked.ids, ids)
-    except ValueError as error:
-        raise InvalidInputError(
-            f"the judgements do not fit gallery {bench.gallery!r}: {error}"
-        ) from error

@@ -13,7 +13,7 @@ from compat.controls import OLD, RANDOM, ROTATED, judge_controls
 from compat.evaluation.ranking import RankingScores
 from compat.matrix import ByMetric
 from compat.probes import Probe
-from compat.served import INDEX_RECALL, find_served, served_metrics
+from compat.served import find_served, served_metrics
 from registry.arrays import Float32Array, Float64Array, LabelArray
 from registry.domain.certificates import ON_OLD, Control, Finding, Verdict
 from registry.domain.conclusions import conclude
@@ -21,6 +21,7 @@ from registry.domain.contracts import Contract, ContractKind
 from registry.domain.galleries import Metric
 from registry.domain.policies import Policy
 from registry.domain.refs import VersionRef
+from registry.domain.requirements import INDEX_RECALL
 from registry.galleries.search import SearchTarget
 
 COMMON_KS = (1, 5, 10)

@@ -11,6 +11,7 @@ from ..errors import InvalidInputError
 from .canonical import Json
 from .certificates import ON_MIXED, ON_OLD, ON_SERVED, Criterion
 
+KEPT, INDEX_RECALL = "kept@", "index-recall@"  # with a k behind
 _METRIC = re.compile(r"mAP|MRR|mAP@R|(hit|recall|nDCG|kept)@[1-9][0-9]*")
 _OF_INDEX = re.compile(r"index-recall@[1-9][0-9]*")
 _SERVED = re.compile(r"(hit|recall|kept)@[1-9][0-9]*")
@@ -39,7 +40,7 @@ class Requirement:
     def __post_init__(self) -> None:
         self._check_metric()
         is_loss_free = self.criterion is Criterion.SUPERIORITY or self.margin == 0
-        if self.metric.startswith("kept@") and is_loss_free:
+        if self.metric.startswith(KEPT) and is_loss_free:
             raise InvalidInputError(
                 f"{self.metric} needs a margin: no sample shows that nothing at all is lost",
                 hint="set criterion = 'non-inferiority' and margin, the share that may be lost",

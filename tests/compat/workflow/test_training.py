@@ -143,7 +143,7 @@ def test_train_register_embed_certify_promote(registry: Registry, data: Data) ->
     forward, back = certify(registry, "shop", second.ref, probe, rules)
     assert forward.certificate.verdict is Verdict.COMPATIBLE
     assert back.is_rollback
-    assert len(forward.certificate.matrix) == 4 + 3  # with those of mixed galleries
+    assert len(forward.certificate.matrix) == 4 + 2 * 3  # with those of mixed galleries
     registry.promote("shop", second.ref)
     hits = registry.search("shop", probe.vectors_of(second.ref), 3)
     assert (hits.versions == 1).all()
