@@ -39,6 +39,13 @@ def _set_foreign_keys(connection: Connection, state: str) -> None:
         driver.execute(f"PRAGMA foreign_keys={state}")
 
 
+def _empty_log(connection: Connection) -> None:
+    """Let nothing that a migration took out linger in SQLite's log, if nobody reads just now."""
+    driver = connection.connection.driver_connection
+    if driver is not None:
+        driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
 def _check_foreign_keys(connection: Connection) -> None:
     broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
     if broken:
@@ -62,6 +69,8 @@ def run() -> None:
                     context.run_migrations()
                 if is_sqlite:
                     _check_foreign_keys(connection)
+            if is_sqlite:
+                _empty_log(connection)
         finally:
             if is_sqlite:
                 _set_foreign_keys(connection, "ON")

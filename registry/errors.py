@@ -149,6 +149,10 @@ class StorageError(SamespaceError):
     """The file system refused: no space, read only, or no permission."""
 
 
+class ErasureIncompleteError(StorageError):
+    """Items are erased from what is served, but old files that hold them could not be removed."""
+
+
 class BackendUnavailableError(SamespaceError, ImportError):
     """An optional dependency is not installed."""
 

@@ -135,7 +135,7 @@ def _issue(
     data, digest = write_evidence(_evidence(bench, measured, study), measured.item_ids)
     certificate = _certificate(bench, measured, study, said, digest)
     if not dry_run:
-        bench.registry.certificates.record(certificate, data)
+        bench.registry.certificates.record(certificate, data, since=measured.since)
     is_back, recorded = study is measured.back, not dry_run
     missing = missing_units(study.scores, study.findings, bench.policy)
     return Certification(certificate, is_back, recorded, data, missing)
@@ -190,7 +190,7 @@ def _certificate(
         expires_at=now + timedelta(days=bench.policy.valid_days),
         issued_by=bench.registry.actor,
         index=describe_index(measured.gallery, pair.gallery_version),
-        n_gallery_rows=sum(s.n_rows for s in stored) if is_of_stored else 0,
+        n_gallery_rows=sum(s.n_ever for s in stored) if is_of_stored else 0,
         attempt=said.attempt,
     )
 

@@ -49,11 +49,13 @@ class Measured:
         item_ids: ids of the items that were searched.
         gallery_digest: digest of the vectors that were searched.
         gallery: the gallery as it was when its vectors were read.
+        since: number of the last event of its stream at that moment.
     """
 
     forward: Study
     back: Study | None
     gallery: Gallery
+    since: int
     cells: dict[str, RankingScores] = field(default_factory=dict)
     item_ids: LabelArray = field(default_factory=lambda: np.empty(0, np.int64))
     gallery_digest: str = ""
@@ -107,8 +109,7 @@ def measure(bench: Bench, old: ModelVersion, new: ModelVersion) -> Measured:
     """
     check_pair(bench, old, new)
     contract = _contract(bench, new, old)
-    state = bench.registry.galleries.state(bench.gallery)
-    readers = bench.registry.galleries.readers_of(state, old.ref)
+    state, readers = bench.registry.galleries.opened(bench.gallery, old.ref)
     items = stored_items(readers, bench.gallery, bench.probe)
     check_answerable(bench.gallery, bench.probe.queries, items)
     baseline = bench.cell(old, items, _itself(old))
@@ -122,6 +123,7 @@ def measure(bench: Bench, old: ModelVersion, new: ModelVersion) -> Measured:
         forward,
         None,
         state.gallery,
+        state.heads[0],
         {
             cell_name(old.ref, old.ref): baseline,
             cell_name(new.ref, old.ref): forward.measured,

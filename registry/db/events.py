@@ -44,6 +44,13 @@ def in_stream(connection: Connection, stream: str) -> tuple[Event, ...]:
     return tuple(_event(row) for row in connection.execute(query))
 
 
+def of_kind(connection: Connection, kind: EventKind) -> tuple[Event, ...]:
+    """Return all events of one kind, those of a stream in order."""
+    query = select(events).where(events.c.kind == kind.value)
+    found = connection.execute(query.order_by(events.c.stream, events.c.sequence))
+    return tuple(_event(row) for row in found)
+
+
 def _last_of(stream: str) -> ScalarSelect[int]:
     column = func.coalesce(func.max(events.c.sequence), 0)
     return select(column).where(events.c.stream == bindparam(stream)).scalar_subquery()

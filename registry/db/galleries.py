@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, exists, func, insert, select, update
 
 from ..arrays import Int64Array
 from ..domain.canonical import canonical_json
@@ -26,7 +25,6 @@ from ..domain.refs import VersionRef
 from ..errors import NotFoundError
 from .session import to_moment, to_text
 from .tables import (
-    certificates,
     deletions,
     galleries,
     model_versions,
@@ -104,12 +102,22 @@ def _id_type(connection: Connection, gallery_id: int) -> IdType | None:
     return IdType(found) if found else None
 
 
+def is_superseded() -> ColumnElement[bool]:
+    """Return the condition that a segment's row has another one of a higher generation."""
+    newer = segments.alias("newer")
+    return exists().where(
+        newer.c.gallery_id == segments.c.gallery_id,
+        newer.c.number == segments.c.number,
+        newer.c.generation > segments.c.generation,
+    )
+
+
 def _segments(connection: Connection, gallery_id: int) -> tuple[Segment, ...]:
     query = (
         select(segments, model_versions.c.number.label("version"), models.c.name.label("model"))
         .join(model_versions, model_versions.c.id == segments.c.version_id)
         .join(models, models.c.id == model_versions.c.model_id)
-        .where(segments.c.gallery_id == gallery_id)
+        .where(segments.c.gallery_id == gallery_id, ~is_superseded())
         .order_by(segments.c.number)
     )
     return tuple(_segment(connection, row) for row in connection.execute(query).all())
@@ -133,26 +141,28 @@ def _segment(connection: Connection, row: Row[Any]) -> Segment:
         ),
         index=StoredFile(index.path, index.digest, index.n_bytes) if index else None,
         n_deleted=n_deleted,
+        generation=row.generation,
+        n_dropped=row.n_dropped,
     )
 
 
 def segment_id(connection: Connection, gallery_id: int, number: int) -> int:
-    """Return the key of a segment that exists."""
+    """Return the key of a segment that exists, as it is now."""
     query = select(segments.c.id).where(
-        segments.c.gallery_id == gallery_id, segments.c.number == number
+        segments.c.gallery_id == gallery_id, segments.c.number == number, ~is_superseded()
     )
     return int(connection.execute(query).scalar_one())
 
 
-def insert_segment(
-    connection: Connection, gallery_id: int, number: int, version: VersionRef, at: datetime
-) -> int:
-    """Open a new segment for one version and return its key."""
+def insert_segment(connection: Connection, gallery_id: int, segment: Segment, at: datetime) -> int:
+    """Insert a segment, or a new generation of one, without its files, and return its key."""
     values = {
         "gallery_id": gallery_id,
-        "number": number,
-        "version_id": version_id(connection, version),
-        "state": SegmentState.OPEN.value,
+        "number": segment.number,
+        "generation": segment.generation,
+        "version_id": version_id(connection, segment.version),
+        "state": segment.state.value,
+        "n_dropped": segment.n_dropped,
         "created_at": to_text(at),
     }
     query = insert(segments).values(**values).returning(segments.c.id)
@@ -182,6 +192,11 @@ def seal_segment(connection: Connection, segment: int, index: StoredFile, at: da
     connection.execute(
         update(segments).where(segments.c.id == segment).values(state=SegmentState.SEALED.value)
     )
+    insert_index(connection, segment, index, at)
+
+
+def insert_index(connection: Connection, segment: int, index: StoredFile, at: datetime) -> None:
+    """Name the index file of a sealed segment."""
     connection.execute(
         insert(segment_indexes).values(
             segment_id=segment,
@@ -196,40 +211,36 @@ def seal_segment(connection: Connection, segment: int, index: StoredFile, at: da
 def insert_deletions(
     connection: Connection,
     segment: int,
-    rows: Sequence[tuple[int, str]],
+    positions: Int64Array,
     *,
     at: datetime,
     actor: str,
 ) -> None:
-    """Delete rows of a segment, given as (position, item id)."""
+    """Delete rows of a segment, of which there is at least one."""
     moment = to_text(at)
     values = [
         {
             "segment_id": segment,
             "position": position,
-            "item_id": item_id,
             "deleted_at": moment,
             "deleted_by": actor,
         }
-        for position, item_id in rows
+        for position in positions.tolist()
     ]
     connection.execute(insert(deletions), values)
 
 
-def deleted_positions(connection: Connection, gallery: str, number: int) -> Int64Array:
-    """Return the deleted positions of a segment, ascending."""
+def deleted_positions(connection: Connection, gallery: str, segment: Segment) -> Int64Array:
+    """Return the deleted positions of one generation of a segment, ascending."""
     query = (
         select(deletions.c.position)
         .join(segments, segments.c.id == deletions.c.segment_id)
         .join(galleries, galleries.c.id == segments.c.gallery_id)
-        .where(galleries.c.name == gallery, segments.c.number == number)
+        .where(
+            galleries.c.name == gallery,
+            segments.c.number == segment.number,
+            segments.c.generation == segment.generation,
+        )
         .order_by(deletions.c.position)
     )
     return np.array(list(connection.execute(query).scalars()), dtype=np.int64)
-
-
-def stored_paths(connection: Connection) -> frozenset[str]:
-    """Return every path that a committed row names."""
-    columns = (parts.c.path, segment_indexes.c.path, certificates.c.evidence_path)
-    named = [connection.execute(select(column)).scalars() for column in columns]
-    return frozenset(path for paths in named for path in paths)

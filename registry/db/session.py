@@ -46,7 +46,13 @@ __all__ = [
     "write",
 ]
 
-_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON")
+_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "busy_timeout=10000",
+    "foreign_keys=ON",
+    "secure_delete=ON",  # what a migration takes out is overwritten, not only unlinked
+)
 _STORAGE_HINTS = {
     "sqlite": "is the disk full or read-only, or the folder somebody else's? nothing was changed",
     "postgresql": "is the server running, and is the URL right?",

@@ -1,5 +1,9 @@
 """The tables. Rows are facts: inserted and kept, save a segment's state.
 
+No row names an item: ids lie in the files only, so that erasing an item is a matter of files
+(ADR 11). A segment that is written anew gets a row of its own, one generation higher; the row of
+the highest generation is the segment, those below say what it was.
+
 Times are ISO 8601 text in UTC and structured values are canonical JSON text, so that what was
 digested is what is stored, on SQLite and on PostgreSQL alike.
 """
@@ -105,11 +109,15 @@ segments = Table(
     Column("id", Integer, primary_key=True),
     Column("gallery_id", ForeignKey("galleries.id"), nullable=False),
     Column("number", Integer, nullable=False),
+    Column("generation", Integer, nullable=False),
     Column("version_id", ForeignKey("model_versions.id"), nullable=False),
     Column("state", String(10), nullable=False),
+    Column("n_dropped", BigInteger, nullable=False),  # rows of generations below, gone since
     Column("created_at", String(32), nullable=False),
-    UniqueConstraint("gallery_id", "number"),
+    UniqueConstraint("gallery_id", "number", "generation"),
     CheckConstraint("number >= 1", name="number_from_1"),
+    CheckConstraint("generation >= 1", name="generation_from_1"),
+    CheckConstraint("n_dropped >= 0", name="n_dropped_from_0"),
     CheckConstraint("state IN ('open', 'sealed')", name="known_state"),
 )
 
@@ -146,7 +154,6 @@ deletions = Table(
     metadata,
     Column("segment_id", ForeignKey("segments.id"), primary_key=True),
     Column("position", BigInteger, primary_key=True, autoincrement=False),
-    Column("item_id", Text, nullable=False),
     Column("deleted_at", String(32), nullable=False),
     Column("deleted_by", String(200), nullable=False),
     CheckConstraint("position >= 0", name="position_from_0"),

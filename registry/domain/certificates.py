@@ -136,7 +136,8 @@ class Certificate:
         index: the index that served when it was measured: back end, factory, options and the
             digests of the sealed segments' files.
         n_gallery_rows: rows that were ever stored of the gallery version when it was measured,
-            deleted ones included: what is stored later was not measured. 0 if the items that were
+            deleted ones included, whether or not their bytes are still there: what is stored later
+            was not measured. 0 if the items that were
             measured were embedded for the purpose, as they are for the way back.
         attempt: which attempt on these questions it is; None if it is older than counting.
     """

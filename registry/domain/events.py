@@ -19,11 +19,15 @@ class EventKind(StrEnum):
     CONTRACT_DECLARED = "contract-declared"
     GALLERY_CREATED = "gallery-created"
     ITEMS_ADDED = "items-added"
+    ITEMS_UPSERTED = "items-upserted"
     ITEMS_DELETED = "items-deleted"
+    ITEMS_ERASED = "items-erased"
     SEGMENT_SEALED = "segment-sealed"
+    SEGMENT_COMPACTED = "segment-compacted"
     SLOTS_ASSIGNED = "slots-assigned"
     CERTIFICATE_RECORDED = "certificate-recorded"
     CERTIFICATE_REVOKED = "certificate-revoked"
+    EVIDENCE_REDACTED = "evidence-redacted"
     PROMOTED = "promoted"
     ROLLED_BACK = "rolled-back"
     CHAIN_ADOPTED = "chain-adopted"
@@ -35,6 +39,7 @@ _TRUST_KINDS = frozenset(
         EventKind.GALLERY_CREATED,
         EventKind.CERTIFICATE_RECORDED,
         EventKind.CERTIFICATE_REVOKED,
+        EventKind.EVIDENCE_REDACTED,
         EventKind.PROMOTED,
         EventKind.ROLLED_BACK,
         EventKind.CHAIN_ADOPTED,

@@ -63,8 +63,11 @@ class Segment:
         version: which model version made its vectors.
         state: open or sealed.
         parts: its committed batches, in order; a row's position counts through all of them.
-        index: the saved search index of a sealed segment, else None.
+        index: the saved search index of a sealed segment, else None; an empty one needs none.
         n_deleted: how many of its rows are deleted.
+        generation: how often its files were written as a whole, from 1: compaction and erasure
+            write them anew, and positions count within one generation.
+        n_dropped: rows that were stored in it once and are in none of its files any more.
     """
 
     number: int
@@ -73,11 +76,24 @@ class Segment:
     parts: tuple[Part, ...]
     index: StoredFile | None
     n_deleted: int = 0
+    generation: int = 1
+    n_dropped: int = 0
+
+    @property
+    def files(self) -> tuple[StoredFile, ...]:
+        """Its parts' files, then its index's."""
+        parts = tuple(part.file for part in self.parts)
+        return parts if self.index is None else (*parts, self.index)
 
     @property
     def n_rows(self) -> int:
         """Rows stored, deleted ones included."""
         return sum(part.n_items for part in self.parts)
+
+    @property
+    def n_ever(self) -> int:
+        """Rows that were ever stored: rewriting a segment changes nothing of that."""
+        return self.n_rows + self.n_dropped
 
     @property
     def n_items(self) -> int:

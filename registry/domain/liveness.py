@@ -53,12 +53,12 @@ def _changed_content(certificate: Certificate, gallery: Gallery) -> str | None:
     """Return how far the items are not those that were measured, if that is too far."""
     growth, measured = cast("float", certificate.policy["growth"]), certificate.n_gallery_items
     held = [s for s in gallery.segments if s.version == certificate.gallery_version]
-    n_items, n_rows = sum(s.n_items for s in held), sum(s.n_rows for s in held)
+    n_items, n_ever = sum(s.n_items for s in held), sum(s.n_ever for s in held)
     if n_items > growth * measured:
         return f"the gallery grew from {measured} to {n_items} items"
     if not certificate.n_gallery_rows:  # measured on items that were embedded for the purpose
         return None
-    n_new = n_rows - certificate.n_gallery_rows
+    n_new = n_ever - certificate.n_gallery_rows
     if n_new > (growth - 1) * measured:
         return f"{n_new} items came that were not among the {measured} measured ones"
     if n_items < (2 - growth) * measured:

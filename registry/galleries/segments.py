@@ -176,6 +176,22 @@ class SegmentReader:
                 yield first, block
                 first += len(block)
 
+    def rows(self, kept: BoolArray, size: int) -> Iterator[tuple[pa.Array, Float32Array]]:
+        """Yield copies of some rows in their order, with their ids, at most `size` at a time.
+
+        Args:
+            kept: which rows. Shape: (n_rows,).
+            size: how many rows at a time, at least 1.
+        """
+        positions = np.flatnonzero(kept)
+        for start in range(0, len(positions), size):
+            wanted = positions[start : start + size]
+            vectors = np.empty((len(wanted), self.dim), np.float32)
+            for first, block in self.blocks():
+                low, high = np.searchsorted(wanted, (first, first + len(block)))
+                vectors[low:high] = block[wanted[low:high] - first]
+            yield self._ids.take(pa.array(wanted)), vectors
+
     @cached_property
     def live(self) -> BoolArray:
         """Which rows are not deleted; read-only. Shape: (n_rows,)."""
@@ -207,12 +223,22 @@ class SegmentReader:
 
         Ids that are not here, or of the other type than this segment's, are passed over.
         """
+        found = self.all_positions_of(ids)
+        return found[self.live[found]]
+
+    def all_positions_of(self, ids: LabelArray) -> Int64Array:
+        """Return the positions of rows with one of these ids, deleted ones too, ascending."""
         is_int = np.issubdtype(ids.dtype, np.integer)
         if not len(ids) or not self.n_rows or is_int != pa.types.is_integer(self._ids.type):
             return np.empty(0, np.int64)
         wanted = id_column(ids.astype(np.int64, copy=False) if is_int else ids)
         found = pc.is_in(self._ids, value_set=wanted).to_numpy(zero_copy_only=False)
-        return np.flatnonzero(found & self.live)
+        return np.flatnonzero(found)
+
+    @property
+    def id_column_type(self) -> pa.DataType:
+        """How its ids are stored."""
+        return self._ids.type
 
     @cached_property
     def _ids(self) -> pa.Array:

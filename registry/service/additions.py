@@ -20,7 +20,8 @@ from ..errors import AlreadyExistsError, InvalidInputError, SpaceMismatchError
 from ..galleries import storage
 from ..galleries.space_check import check_same_space
 from ..vectors import Embeddings, check_no_zero_vectors, id_type
-from .context import Context, write_naming
+from .context import Context
+from .drafts import write_naming
 from .views import GalleryState, Views, read_state
 
 _ENOUGH = 4096  # vectors that show a space
@@ -51,7 +52,16 @@ def check(state: GalleryState, items: Embeddings) -> None:
     _check_version(state, ref, items.version.fingerprint)
     if gallery.metric is Metric.COSINE:
         check_no_zero_vectors(items.vectors)
-    found = id_type(items.ids)
+    check_id_type(state, items.ids)
+
+
+def check_id_type(state: GalleryState, ids: LabelArray) -> None:
+    """Refuse ids that cannot be those of this gallery's items.
+
+    Raises:
+        InvalidInputError: if they are of the other type.
+    """
+    gallery, found = state.gallery, id_type(ids)
     if gallery.id_type is not None and found is not gallery.id_type:
         raise InvalidInputError(
             f"gallery {gallery.name!r} names items by {gallery.id_type} but got {found} ids",
@@ -91,8 +101,7 @@ def check_new(
     for segment in segments:
         if segment.n_items == 0:
             continue
-        version = state.versions[segment.version.number]
-        reader = views.reader(state.gallery.name, segment, version, connection)
+        reader = views.reader(state, segment, connection)
         positions = reader.positions_of(ids)
         if len(positions):
             example = reader.take_ids(positions[:1]).tolist()[0]
@@ -127,7 +136,7 @@ def _stored(views: Views, state: GalleryState, version: ModelVersion) -> Float32
     for segment in state.gallery.segments:
         if segment.version != version.ref or segment.n_items == 0:
             continue
-        for _, block in views.reader(state.gallery.name, segment, version).blocks():
+        for _, block in views.reader(state, segment).blocks():
             blocks.append(block[:_ENOUGH] if blocks else block)
             if sum(map(len, blocks)) >= _ENOUGH:
                 return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
@@ -156,30 +165,48 @@ def commit_part(
         now = read_state(connection, state.gallery.name)
         if now.heads != state.heads:
             check(now, items)
-            check_new(views, now, items.ids, _changed(state, now), connection)
-        segment = _open_segment(context, connection, key, now, items.version.ref)
-        part = Part(len(segment.parts) + 1, file, len(items))
-        galleries.insert_part(
-            connection,
-            galleries.segment_id(connection, key, segment.number),
-            part,
-            id_type(items.ids),
-            context.clock(),
-        )
-        payload: dict[str, Json] = {
-            "segment": segment.number,
-            "version": items.version.ref.number,
-            "part": part.number,
-            "n_items": part.n_items,
-            "digest": file.digest,
-        }
+            check_new(views, now, items.ids, changed_segments(state, now), connection)
+        facts = insert_part(context, connection, key, now, items, file)
         stream = gallery_stream(state.gallery.name)
-        context.record(connection, stream, EventKind.ITEMS_ADDED, payload)
+        context.record(connection, stream, EventKind.ITEMS_ADDED, facts.to_json())
     n_items_after = now.gallery.n_items + len(items)
-    return Added(state.gallery.name, segment.number, items.version.ref, len(items), n_items_after)
+    return Added(state.gallery.name, facts.segment, items.version.ref, len(items), n_items_after)
 
 
-def _changed(before: GalleryState, now: GalleryState) -> list[Segment]:
+@dataclass(frozen=True, slots=True)
+class PartFacts:
+    """What an event says of a new part."""
+
+    segment: int
+    version: int
+    part: int
+    n_items: int
+    digest: str
+
+    def to_json(self) -> dict[str, Json]:
+        """Return it as JSON values."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+def insert_part(
+    context: Context,
+    connection: Connection,
+    key: int,
+    state: GalleryState,
+    items: Embeddings,
+    file: StoredFile,
+) -> PartFacts:
+    """Name a batch's file in the open segment of its version, in the caller's transaction."""
+    segment = _open_segment(context, connection, key, state, items.version.ref)
+    part = Part(len(segment.parts) + 1, file, len(items))
+    row = galleries.segment_id(connection, key, segment.number)
+    galleries.insert_part(connection, row, part, id_type(items.ids), context.clock())
+    version = items.version.ref.number
+    return PartFacts(segment.number, version, part.number, part.n_items, file.digest)
+
+
+def changed_segments(before: GalleryState, now: GalleryState) -> list[Segment]:
+    """Return the segments that are not as they were."""
     known = set(before.gallery.segments)
     return [segment for segment in now.gallery.segments if segment not in known]
 
@@ -191,5 +218,6 @@ def _open_segment(
         if segment.version == version and segment.state is SegmentState.OPEN:
             return segment
     number = len(state.gallery.segments) + 1
-    galleries.insert_segment(connection, key, number, version, context.clock())
-    return Segment(number, version, SegmentState.OPEN, (), None)
+    made = Segment(number, version, SegmentState.OPEN, (), None)
+    galleries.insert_segment(connection, key, made, context.clock())
+    return made

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from functools import partial
 
 from ..db import certificates, events, galleries, versions
 from ..db.certificates import StoredCertificate
@@ -14,6 +15,7 @@ from ..domain.certificates import Certificate
 from ..domain.conclusions import check_conclusion
 from ..domain.events import EventKind, model_stream
 from ..domain.galleries import StoredFile
+from ..domain.redactions import Redaction, find_redactions
 from ..domain.standing import find_history
 from ..errors import (
     ConflictError,
@@ -23,10 +25,12 @@ from ..errors import (
     SignatureError,
 )
 from ..galleries import storage
-from .context import Context, write_naming
+from .context import Context
+from .drafts import once_more, write_naming
 from .recording import check_recordable
+from .redacting import check_not_erased
 from .standing import CertificateState, condition_of
-from .verification import check_stored, read_evidence, sign_certificate
+from .verification import EvidenceFile, check_stored, read_evidence, sign_certificate
 from .views import read_state
 
 
@@ -38,11 +42,13 @@ class Verified:
         certificate: the certificate.
         key_id: the trusted key that signed it, or None if it is older than signing.
         envelope: its signed envelope as text, or None.
+        redactions: what was taken out of its evidence since, oldest first.
     """
 
     certificate: Certificate
     key_id: str | None
     envelope: str | None
+    redactions: tuple[Redaction, ...] = ()
 
 
 class Certificates:
@@ -59,15 +65,22 @@ class Certificates:
         """
         _ = self._context.trust.ring.signing
 
-    def record(self, certificate: Certificate, evidence: bytes) -> str:
+    def record(self, certificate: Certificate, evidence: bytes, *, since: int | None = None) -> str:
         """Sign and record a certificate with its evidence file, and return its digest.
+
+        Args:
+            certificate: the certificate.
+            evidence: the bytes of the file that it rests on.
+            since: number of the last event of the gallery's stream when its vectors were read: if
+                an item that the evidence names was erased after that, it is refused.
 
         Raises:
             InvalidInputError: if a version is not of the gallery's model line, or it claims more
                 than its findings and controls say.
             SpaceMismatchError: if a fingerprint or the metric is not the registered one.
             UndeclaredComparisonError: if the pair has no contract, or another one.
-            ConflictError: if another attempt on the same queries was recorded meanwhile.
+            ConflictError: if another attempt on the same queries was recorded meanwhile, or an item
+                that the evidence names was erased.
             DigestMismatchError: if the evidence is not what the certificate rests on.
             AlreadyExistsError: if it is recorded already.
             NotFoundError: if there is no signing key.
@@ -78,6 +91,8 @@ class Certificates:
         file = storage.write_bytes(self._context.storage, relative, evidence)
         with write_naming(self._context, file) as connection:
             self._insert(connection, certificate, file, envelope)
+            if since is not None:
+                check_not_erased(connection, certificate.gallery, evidence, since)
         return certificate.digest
 
     def _insert(
@@ -157,14 +172,26 @@ class Certificates:
     def evidence(self, digest: str) -> bytes:
         """Return the evidence file of the certificate whose digest begins so.
 
+        It is the one that the certificate names, or what redactions left of it.
+
         Raises:
             NotFoundError: if none or more than one does.
             DigestMismatchError: if it or its evidence was changed.
             CorruptFileError: if the evidence is missing.
+            SignatureError: if nobody trusted redacted it.
         """
+        return self.evidence_file(digest).data
+
+    def evidence_file(self, digest: str) -> EvidenceFile:
+        """Return the same as `evidence`, with its digest and what was redacted."""
+        return once_more(partial(self._evidence_file, digest))
+
+    def _evidence_file(self, digest: str) -> EvidenceFile:
         with read(self._context.engine) as connection:
             stored = certificates.get_certificate(connection, digest)
-        return read_evidence(self._context, stored)
+            model = stored.certificate.query_version.model
+            line = events.in_stream(connection, model_stream(model))
+        return read_evidence(self._context, stored, line)
 
     def state(self, digest: str) -> CertificateState:
         """Return the certificate whose digest begins so, with what became of it."""
@@ -193,13 +220,16 @@ class Certificates:
             CorruptFileError: if the evidence is missing.
         """
         self._context.trust.check_active()
+        return once_more(partial(self._verified, digest))
+
+    def _verified(self, digest: str) -> Verified:
         with read(self._context.engine) as connection:
             return self._verify(connection, certificates.get_certificate(connection, digest))
 
     def _verify(self, connection: Connection, stored: StoredCertificate) -> Verified:
-        key_id = check_stored(self._context, connection, stored)
         found = stored.certificate
         line = events.in_stream(connection, model_stream(found.query_version.model))
+        key_id = check_stored(self._context, connection, stored, line)
         recorded = find_history(line, found.digest).recorded
         if recorded is None:
             raise DigestMismatchError(
@@ -208,7 +238,7 @@ class Certificates:
             )
         if key_id is None and recorded.signature is not None:
             raise SignatureError(f"the envelope of certificate {found.digest[:12]} was removed")
-        return Verified(found, key_id, stored.envelope)
+        return Verified(found, key_id, stored.envelope, find_redactions(line, found))
 
     def verify_all(self, gallery: str) -> tuple[Verified, ...]:
         """Verify each of a gallery's certificates that is kept, or that an event recorded.
@@ -222,12 +252,12 @@ class Certificates:
         found: list[Verified] = []
         wrong: list[SamespaceError] = []
         with read(self._context.engine) as connection:
-            for digest in self._digests(connection, gallery):
-                try:
-                    stored = certificates.get_certificate(connection, digest)
-                    found.append(self._verify(connection, stored))
-                except SamespaceError as error:
-                    wrong.append(error)
+            digests = self._digests(connection, gallery)
+        for digest in digests:
+            try:
+                found.append(once_more(partial(self._verified, digest)))
+            except SamespaceError as error:
+                wrong.append(error)
         if wrong:
             is_signature = any(isinstance(error, SignatureError) for error in wrong)
             raise (SignatureError if is_signature else DigestMismatchError)(

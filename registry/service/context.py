@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from ..db import events, versions
-from ..db.session import Connection, Engine, Watch, write
+from ..db.session import Connection, Engine, Watch
 from ..domain.canonical import Json
 from ..domain.events import Event, EventKind, model_stream
-from ..domain.galleries import StoredFile
 from ..domain.promotions import fold_aliases
 from ..domain.refs import AliasRef, VersionRef, parse_ref
 from ..domain.versions import ModelVersion
 from ..errors import NotFoundError
-from ..galleries import storage
 from .trust import Trust
 
 
@@ -60,24 +57,6 @@ class Context:
         signed = replace(event, signature=self.trust.sign(event))
         events.insert_event(connection, signed)
         return signed
-
-
-@contextmanager
-def write_naming(context: Context, file: StoredFile) -> Iterator[Connection]:
-    """Open the transaction whose commit names a file; if it is given up, the file goes too.
-
-    Once COMMIT was sent the file stays whatever happens, because nobody can be sure then that no
-    row names it: a lost connection or an interrupt may follow a commit that took place.
-    """
-    is_commit_sent = False
-    try:
-        with write(context.engine) as connection:
-            yield connection
-            is_commit_sent = True
-    except BaseException:
-        if not is_commit_sent:
-            storage.discard(context.storage, file)
-        raise
 
 
 def resolve(connection: Connection, ref: str | VersionRef | AliasRef, trust: Trust) -> ModelVersion:

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import partial
 
 from ..arrays import LabelArray
 from ..db import galleries, versions
-from ..db.session import Connection, read, write
-from ..domain.canonical import Json
-from ..domain.events import EventKind, model_stream
+from ..db.session import read
+from ..domain.erasures import Erasure
 from ..domain.galleries import Gallery, IndexSpec, Metric, Segment
-from ..domain.promotions import SAME_SPACE, Serving
-from ..domain.refs import VersionRef, check_name
-from ..domain.versions import ModelVersion
-from ..errors import AlreadyExistsError, InvalidInputError, StorageError
-from ..galleries import catalog, storage
-from ..galleries.litter import find_unnamed, remove_unnamed
+from ..domain.refs import VersionRef
 from ..galleries.segments import SegmentReader
 from ..vectors import Embeddings, check_ids
-from . import additions, sealing
+from . import (
+    additions,
+    compaction,
+    creation,
+    deletions,
+    erasure,
+    files,
+    rewriting,
+    sealing,
+    upserts,
+)
 from .additions import Added
-from .context import Context, resolve
-from .pins import pin
+from .compaction import Compaction
+from .content import read_batches
+from .context import Context
+from .deletions import Located
+from .drafts import once_more
+from .erasure import Erased
+from .upserts import Upserted
 from .views import GalleryState, Views, check_served, read_state
 
 
@@ -48,22 +57,7 @@ class Galleries:
             NotFoundError: if the version or the index back end does not exist.
             AlreadyExistsError: if the name is taken.
         """
-        spec = index or IndexSpec()
-        with write(self._context.engine) as connection:
-            gallery, first = self._plan(connection, name, version, metric, spec)
-            versions.model_id(connection, gallery.model, lock=True)
-            galleries.insert_gallery(connection, gallery, self._context.actor)
-            number = first.ref.number
-            serving = Serving(number, (number,), {number: SAME_SPACE})
-            payload: dict[str, Json] = {
-                "gallery": name,
-                "serving": serving.to_json(),
-                "pinned": pin(connection, {number: first}, metric, serving),
-            }
-            self._context.record(
-                connection, model_stream(gallery.model), EventKind.GALLERY_CREATED, payload
-            )
-        return gallery
+        return creation.create_gallery(self._context, name, version, metric, index or IndexSpec())
 
     def check_create(
         self,
@@ -74,24 +68,9 @@ class Galleries:
         index: IndexSpec | None = None,
     ) -> Gallery:
         """Make all of `create`'s checks, change nothing, and return what it would make."""
+        spec = index or IndexSpec()
         with read(self._context.engine) as connection:
-            return self._plan(connection, name, version, metric, index or IndexSpec())[0]
-
-    def _plan(
-        self,
-        connection: Connection,
-        name: str,
-        version: str | VersionRef,
-        metric: Metric,
-        spec: IndexSpec,
-    ) -> tuple[Gallery, ModelVersion]:
-        check_name("gallery", name)
-        if name in galleries.gallery_names(connection):
-            raise AlreadyExistsError(f"there is a gallery {name!r} already")
-        first = resolve(connection, version, self._context.trust)
-        catalog.check_spec(spec, dim=first.dim, metric=metric)
-        gallery = Gallery(name, first.ref.model, metric, None, spec, self._context.clock(), ())
-        return gallery, first
+            return creation.plan_gallery(self._context, connection, name, version, metric, spec)[0]
 
     def get(self, name: str) -> Gallery:
         """Return a gallery with its segments as they are now."""
@@ -115,19 +94,21 @@ class Galleries:
         Raises:
             NotFoundError: if the gallery or the version does not exist.
         """
+        return self.opened(name, version)[1]
+
+    def opened(
+        self, name: str, version: VersionRef
+    ) -> tuple[GalleryState, tuple[SegmentReader, ...]]:
+        """Return a gallery's state and its `readers`, both as of one moment."""
         with read(self._context.engine) as connection:
             state = read_state(connection, name)
             versions.get_version(connection, version)
-        return self.readers_of(state, version)
-
-    def readers_of(self, state: GalleryState, version: VersionRef) -> tuple[SegmentReader, ...]:
-        """Return the opened segments that hold live vectors of one version in a given state."""
-        member = state.versions[version.number]
-        return tuple(
-            self._views.reader(state.gallery.name, segment, member)
-            for segment in state.gallery.segments
-            if segment.version == version and segment.n_items > 0
-        )
+            openers = [
+                self._views.opener(connection, state, segment)
+                for segment in state.gallery.segments
+                if segment.version == version and segment.n_items > 0
+            ]
+        return state, tuple(opener() for opener in openers)
 
     def add(self, name: str, items: Embeddings, *, trust_space: bool = False) -> Added:
         """Add items. They are all there once this returns, or none is.
@@ -150,13 +131,17 @@ class Galleries:
 
     def check_add(self, name: str, items: Embeddings, *, trust_space: bool = False) -> GalleryState:
         """Make all of `add`'s checks, change nothing, and return what the gallery is now."""
+        state = self._check_items(name, items, trust_space=trust_space)
+        additions.check_new(self._views, state, items.ids, state.gallery.segments)
+        return state
+
+    def _check_items(self, name: str, items: Embeddings, *, trust_space: bool) -> GalleryState:
         with read(self._context.engine) as connection:
             state = read_state(connection, name)
             check_served(self._context, connection, state)
         additions.check(state, items)
         if not trust_space:
             additions.check_space(self._views, state, items)
-        additions.check_new(self._views, state, items.ids, state.gallery.segments)
         return state
 
     def check_space(self, name: str, vectors: Embeddings) -> None:
@@ -188,20 +173,104 @@ class Galleries:
         """Return the segments that `seal` would seal."""
         return sealing.ready_to_seal(self.state(name))
 
+    def upsert(self, name: str, items: Embeddings, *, trust_space: bool = False) -> Upserted:
+        """Add items, and let the new vectors of those that are there supersede the old ones.
+
+        Both happen in one commit, or nothing does: no search finds an item twice, or misses it.
+        The version in force supersedes every other one; of the others the later one the earlier.
+
+        Raises:
+            AlreadyExistsError: if a vector would be superseded by one of a version ranking lower.
+            SpaceMismatchError, InvalidInputError: as `add`.
+            ConflictError: if somebody deleted or superseded one of them at the same moment.
+        """
+        state = self._check_items(name, items, trust_space=trust_space)
+        found = upserts.plan_upsert(self._views, state, items)
+        file = additions.write_part(self._context, state, items)
+        return upserts.commit_upsert(self._context, self._views, state, items, found, file)
+
+    def check_upsert(self, name: str, items: Embeddings, *, trust_space: bool = False) -> Upserted:
+        """Make all of `upsert`'s checks, change nothing, and return what it would do."""
+        state = self._check_items(name, items, trust_space=trust_space)
+        found = upserts.plan_upsert(self._views, state, items)
+        return upserts.summarise(state, items, found, None)
+
     def delete(self, name: str, ids: LabelArray) -> int:
         """Delete items by id and return how many; from this commit on no search finds them.
+
+        Their bytes stay in the files until the gallery is compacted, or the items are erased.
 
         Raises:
             InvalidInputError: if there are no ids.
             NotFoundError: if an id is not there; then nothing is deleted.
+            ConflictError: if somebody deleted one, or wrote its segment anew, at the same moment.
         """
-        found = sealing.locate(self._views, self.state(name), check_ids(ids, len(ids)))
-        return sealing.commit_deletions(self._context, name, found)
+        return deletions.commit_deletions(self._context, name, self._locate(name, ids))
 
     def check_delete(self, name: str, ids: LabelArray) -> int:
         """Return how many items `delete` would delete, after making all of its checks."""
-        found = sealing.locate(self._views, self.state(name), check_ids(ids, len(ids)))
-        return sum(len(rows) for rows in found.values())
+        return sum(len(rows) for rows in self._locate(name, ids).values())
+
+    def _locate(self, name: str, ids: LabelArray) -> Located:
+        return deletions.locate(self._context, self._views, name, check_ids(ids, len(ids)))
+
+    def compact(self, name: str, *, rebuild_indexes: bool = False) -> Compaction:
+        """Make one part of each segment's parts, and take deleted rows out of the files.
+
+        Live items keep their ids and vectors, bit for bit. Each segment is a commit of its own.
+        With `rebuild_indexes` also where an approximate index has to be built again, by which
+        certificates that were measured on it become stale.
+
+        Raises:
+            ConflictError: if somebody changed a segment meanwhile; those before it are compacted.
+            InvalidInputError: if an index cannot be built of what is left; likewise.
+        """
+        return compaction.compact(
+            self._context, self._views, self.state(name), rebuild=rebuild_indexes
+        )
+
+    def check_compact(self, name: str, *, rebuild_indexes: bool = False) -> Compaction:
+        """Return what `compact` would do."""
+        return compaction.plan_compaction(self.get(name), rebuild=rebuild_indexes)
+
+    def erase(self, name: str, ids: LabelArray, reason: str) -> Erased:
+        """Erase items: no file of the registry holds their ids or vectors once this returns.
+
+        They leave every segment, with deleted and superseded rows, every index, and the evidence of
+        every certificate. What was exported, copied or backed up is beyond the registry's reach.
+        The reason goes into the ledger and must not name them.
+
+        Raises:
+            InvalidInputError: if there are no ids, they are of the other type, or no reason.
+            NotFoundError: if an id is nowhere, or evidence names one and there is no key to sign
+                its redaction with.
+            ConflictError: if somebody changed what holds them meanwhile.
+            ErasureIncompleteError: if they are gone from all that is served, but an old file could
+                not be removed: see `resume_erasure`. In all other cases nothing is erased.
+        """
+        return erasure.Eraser(self._context, self._views, self.state(name), ids, reason).erase()
+
+    def check_erase(self, name: str, ids: LabelArray, reason: str) -> Erasure:
+        """Make all of `erase`'s checks, change nothing, and return where the items are."""
+        return erasure.Eraser(self._context, self._views, self.state(name), ids, reason).plan()
+
+    def resume_erasure(self, name: str, *, dry_run: bool = False) -> tuple[str, ...]:
+        """Remove old files that an interrupted erasure or compaction left, and return them.
+
+        Raises:
+            ErasureIncompleteError: if one could not be removed.
+        """
+        if dry_run:
+            return rewriting.find_superseded(self._context, name)
+        return erasure.finish_erasure(self._context, name)
+
+    def erasures(self, name: str) -> tuple[Erasure, ...]:
+        """Return the ledger: what was erased from a gallery, oldest first."""
+        return erasure.read_ledger(self._context, name)
+
+    def batches(self, name: str) -> Mapping[int, tuple[str, ...]]:
+        """Return the digests of all that was ever added, by segment; no compaction changes that."""
+        return read_batches(self._context, name)
 
     def verify_files(self, name: str) -> int:
         """Compare every file of a gallery with its digest and return how many there are.
@@ -210,12 +279,7 @@ class Galleries:
             DigestMismatchError: if one is not what was recorded.
             CorruptFileError: if one is missing.
         """
-        segments = self.get(name).segments
-        files = [part.file for segment in segments for part in segment.parts]
-        files += [segment.index for segment in segments if segment.index is not None]
-        for file in files:
-            storage.verify_file(self._context.storage, file)
-        return len(files)
+        return once_more(partial(files.verify_gallery, self._context, name))
 
     def litter(self, *, older_than_hours: float = 1.0) -> tuple[str, ...]:
         """Return files, and folders of models, that no committed row names.
@@ -223,8 +287,7 @@ class Galleries:
         An interrupted process left them behind. What is younger than that may belong to one that
         is about to commit it.
         """
-        before = self._moment(older_than_hours)
-        return find_unnamed(self._context.storage, self._named(), modified_before=before)
+        return files.find_litter(self._context, older_than_hours)
 
     def prune(self, litter: Iterable[str], *, older_than_hours: float = 1.0) -> tuple[str, ...]:
         """Remove what `litter` found and still finds, and return what was removed.
@@ -234,26 +297,4 @@ class Galleries:
         Raises:
             StorageError: if the file system refuses; what was removed before stays removed.
         """
-        root, before = self._context.storage, self._moment(older_than_hours)
-        still = find_unnamed(root, self._named(), modified_before=before)
-        removed = []
-        for relative in sorted(set(litter).intersection(still)):
-            try:
-                if remove_unnamed(root, relative, self._named, modified_before=before):
-                    removed.append(relative)
-            except OSError as error:
-                raise StorageError(
-                    f"cannot remove {relative}: {error.strerror}",
-                    hint="check the folder's owner and permissions",
-                ) from error
-        return tuple(removed)
-
-    def _moment(self, hours_ago: float) -> float:
-        if math.isnan(hours_ago):
-            raise InvalidInputError("the age must be a number of hours", hint="such as 1 or 0.5")
-        return self._context.clock().timestamp() - 3600 * hours_ago
-
-    def _named(self) -> frozenset[str]:
-        with read(self._context.engine) as connection:
-            models = {v.artifact_path for v in versions.all_versions(connection)}
-            return galleries.stored_paths(connection).union(path for path in models if path)
+        return files.prune_litter(self._context, litter, older_than_hours)

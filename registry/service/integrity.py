@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import cast
 
-from ..db import events, galleries, versions
+from ..db import events, versions
 from ..db.session import Connection, read, write
 from ..domain.canonical import Json
 from ..domain.events import Event, EventKind, find_break, gallery_stream, model_stream
 from ..errors import CorruptFileError, SignatureError
+from .content import find_differences, fold_content
 from .context import Context
 from .trust import Seal
-from .views import GalleryState, check_served, read_state
+from .views import check_served, read_state
 
 
 class Integrity:
@@ -99,13 +98,7 @@ class Integrity:
         with read(self._context.engine) as connection:
             state = read_state(connection, gallery)
             line = events.in_stream(connection, gallery_stream(gallery))
-            deleted = {
-                segment.number: len(
-                    galleries.deleted_positions(connection, gallery, segment.number)
-                )
-                for segment in state.gallery.segments
-            }
-        return tuple(_find_replaced(state, line, deleted))
+        return find_differences(state.gallery.segments, fold_content(line))
 
     def adopt(self, *, dry_run: bool = False) -> tuple[Event, ...]:
         """Vouch for what nobody trusted signed, and return those events.
@@ -160,40 +153,3 @@ def _find_break(connection: Connection, stream: str) -> str | None:
         return find_break(events.in_stream(connection, stream))
     except CorruptFileError as error:
         return str(error)
-
-
-def _find_replaced(
-    state: GalleryState, line: Sequence[Event], deleted: Mapping[int, int]
-) -> list[str]:
-    said = _said(line)
-    counted: Counter[int] = Counter()
-    for event in line:
-        if event.kind is EventKind.ITEMS_DELETED:
-            by_segment = cast("Mapping[str, int]", event.payload["by_segment"])
-            counted.update({int(number): n for number, n in by_segment.items()})
-    found = []
-    held: dict[tuple[object, object], str] = {}
-    for segment in state.gallery.segments:
-        held |= {(segment.number, part.number): part.file.digest for part in segment.parts}
-        if segment.index is not None:
-            held[segment.number, None] = segment.index.digest
-        if deleted[segment.number] != counted[segment.number]:
-            found.append(
-                f"segment {segment.number}: {deleted[segment.number]} items are marked as deleted, "
-                f"but {counted[segment.number]} were"
-            )
-    for key in sorted({*said, *held}, key=str):
-        if said.get(key) != held.get(key):
-            what = "the index" if key[1] is None else f"part {key[1]}"
-            found.append(f"segment {key[0]}: {what} is not the one that was recorded")
-    return found
-
-
-def _said(line: Sequence[Event]) -> dict[tuple[object, object], str]:
-    """Return the digest of every file that a gallery's events name."""
-    said: dict[tuple[object, object], str] = {}
-    for event in line:
-        if event.kind in {EventKind.ITEMS_ADDED, EventKind.SEGMENT_SEALED}:
-            payload = event.payload
-            said[payload["segment"], payload.get("part")] = str(payload["digest"])
-    return said

@@ -64,7 +64,7 @@ def find_live(
     if digest is None:
         return None, "it was never certified"
     stored = certificates.get_certificate(connection, digest)
-    if check_stored(context, connection, stored) is None:
+    if check_stored(context, connection, stored, state.line) is None:
         return None, UNSIGNED
     found = condition_of(connection, state, stored.certificate, context.clock())
     return (found.certificate, "") if found.staleness is None else (None, found.staleness)

@@ -8,7 +8,7 @@ later in the same chain, which covers the hashes of all before it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 from ..domain.events import Event, EventKind, find_break
@@ -164,6 +164,20 @@ class Trust:
                 hint=error.hint,
             ) from error
 
+    def check_signed(self, line: Sequence[Event], events: Iterable[Event]) -> None:
+        """Refuse some events of a stream if one of them is neither signed nor adopted.
+
+        Raises:
+            SignatureError: naming the first one that nobody trusted signed.
+            DigestMismatchError: if one was changed.
+        """
+        if not self.is_active:
+            return
+        adopted = self.adoption(line)
+        for event in events:
+            if event.sequence > adopted:
+                self.signer_of(event)
+
     def check_aliases(self, line: Sequence[Event]) -> None:
         """Refuse to follow an alias if an event that may have moved it is by nobody trusted.
 
@@ -171,9 +185,4 @@ class Trust:
             SignatureError: naming the first such event.
             DigestMismatchError: if one was changed.
         """
-        if not self.is_active:
-            return
-        adopted = self.adoption(line)
-        for event in line:
-            if event.serves and event.sequence > adopted:
-                self.signer_of(event)
+        self.check_signed(line, [event for event in line if event.serves])

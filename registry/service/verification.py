@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from ..db import certificates
 from ..db.certificates import StoredCertificate
 from ..db.session import Connection
 from ..domain.certificates import Certificate
 from ..domain.conclusions import check_conclusion
+from ..domain.events import Event
+from ..domain.redactions import Redaction, find_redactions
 from ..domain.statements import PAYLOAD_TYPE, from_payload, to_payload
 from ..dsse import Envelope, parse_envelope
 from ..errors import (
@@ -26,6 +29,21 @@ from .trust import Trust
 UNSIGNED = "it is not signed, for it is older than signing: certify again"
 
 
+@dataclass(frozen=True, slots=True)
+class EvidenceFile:
+    """The evidence of a certificate as it is now.
+
+    Attributes:
+        data: the file's bytes, which have the digest.
+        digest: SHA-256 that the certificate names, or the last redaction.
+        redactions: what was taken out of it since it was recorded, oldest first.
+    """
+
+    data: bytes
+    digest: str
+    redactions: tuple[Redaction, ...]
+
+
 def sign_certificate(trust: Trust, certificate: Certificate) -> str:
     """Return a certificate's signed envelope as text.
 
@@ -35,22 +53,26 @@ def sign_certificate(trust: Trust, certificate: Certificate) -> str:
     return trust.ring.sign(PAYLOAD_TYPE, to_payload(certificate)).to_text()
 
 
-def check_stored(context: Context, connection: Connection, stored: StoredCertificate) -> str | None:
+def check_stored(
+    context: Context, connection: Connection, stored: StoredCertificate, line: Sequence[Event]
+) -> str | None:
     """Verify all that is kept of a certificate and return the id of the key that signed it.
+
+    The line is the model line's events, among which are those that tell of redacted evidence.
 
     Its digest was compared when it was read. None means that it has no envelope; without any
     trusted key the id is only what the envelope says.
 
     Raises:
-        SignatureError: if the envelope is malformed, is of another certificate, or is signed by
-            nobody trusted.
+        SignatureError: if the envelope is malformed, is of another certificate, or it or a
+            redaction is signed by nobody trusted.
         DigestMismatchError: if a column or the evidence is not what was recorded.
         CorruptFileError: if the evidence is missing.
     """
     certificate = stored.certificate
-    name = f"certificate {certificate.digest[:12]}"
+    name = _name(stored)
     certificates.check_columns(connection, certificate)
-    _check_evidence(context, stored, name)
+    _check_evidence(context, stored, line)
     if stored.envelope is None:
         return None
     envelope = parse_envelope(stored.envelope, name)
@@ -59,17 +81,45 @@ def check_stored(context: Context, connection: Connection, stored: StoredCertifi
     return _verify(context.trust, envelope, name)
 
 
-def read_evidence(context: Context, stored: StoredCertificate) -> bytes:
-    """Return a certificate's evidence file; errors as `check_stored`'s."""
-    with _of_evidence(f"certificate {stored.certificate.digest[:12]}"):
-        digest = stored.certificate.evidence_digest
-        return storage.read_digested(context.storage, stored.evidence_path, digest)
+def read_evidence(
+    context: Context, stored: StoredCertificate, line: Sequence[Event]
+) -> EvidenceFile:
+    """Return a certificate's evidence as it is now; errors as `check_stored`'s."""
+    redactions = trusted_redactions(context, stored.certificate, line)
+    path, digest = _present(stored, redactions)
+    with _of_evidence(_name(stored)):
+        data = storage.read_digested(context.storage, path, digest)
+    return EvidenceFile(data, digest, redactions)
 
 
-def _check_evidence(context: Context, stored: StoredCertificate, name: str) -> None:
-    with _of_evidence(name):
-        digest = stored.certificate.evidence_digest
-        storage.verify_digest(context.storage, stored.evidence_path, digest)
+def trusted_redactions(
+    context: Context, certificate: Certificate, line: Sequence[Event]
+) -> tuple[Redaction, ...]:
+    """Return what was taken out of a certificate's evidence, as somebody trusted told.
+
+    Raises:
+        SignatureError: if nobody trusted did.
+        DigestMismatchError: if the steps do not follow from each other.
+    """
+    found = find_redactions(line, certificate)
+    context.trust.check_signed(line, [step.event for step in found if step.event is not None])
+    return found
+
+
+def _check_evidence(context: Context, stored: StoredCertificate, line: Sequence[Event]) -> None:
+    path, digest = _present(stored, trusted_redactions(context, stored.certificate, line))
+    with _of_evidence(_name(stored)):
+        storage.verify_digest(context.storage, path, digest)
+
+
+def _present(stored: StoredCertificate, redactions: Sequence[Redaction]) -> tuple[str, str]:
+    if redactions:
+        return redactions[-1].path, redactions[-1].after
+    return stored.evidence_path, stored.certificate.evidence_digest
+
+
+def _name(stored: StoredCertificate) -> str:
+    return f"certificate {stored.certificate.digest[:12]}"
 
 
 @contextmanager

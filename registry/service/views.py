@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Lock
 
+from ..arrays import Int64Array
 from ..db import events, galleries, versions
 from ..db.session import Connection, read
 from ..domain.events import Event, gallery_stream, model_stream
 from ..domain.galleries import Gallery, Segment
 from ..domain.promotions import Serving, fold_serving
 from ..domain.versions import ModelVersion
-from ..errors import NotCertifiedError
+from ..errors import (
+    ConflictError,
+    CorruptFileError,
+    NotCertifiedError,
+    SamespaceError,
+    StorageError,
+)
 from ..galleries.search import SearchTarget
 from ..galleries.segments import SegmentReader
 from .context import Context
 from .pins import check_pins, find_unpinned
+
+_MOST_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,51 +116,90 @@ class Views:
             return view
         if view is None or not self._is_fresh(view.state):
             with self._lock:
-                view = self._open(name)
+                view = self._open_settled(name)
         self._views[name] = (view, tick)
         return view
 
-    def reader(
-        self,
-        name: str,
-        segment: Segment,
-        version: ModelVersion,
-        connection: Connection | None = None,
-    ) -> SegmentReader:
-        """Return an opened segment; an unchanged one is opened once.
+    def forget(self, name: str, numbers: Iterable[int]) -> None:
+        """Let go of a gallery's opened segments, so that files that are gone take no more room."""
+        with self._lock:
+            self._views.pop(name, None)
+            for number in numbers:
+                self._readers.pop((name, number), None)
 
-        A caller that is within a transaction gives its connection, so that it needs no second one.
+    def reader(
+        self, state: GalleryState, segment: Segment, connection: Connection | None = None
+    ) -> SegmentReader:
+        """Return an opened segment of a state, without what was deleted up to now.
+
+        An unchanged one is opened once. A caller that is within a transaction gives its connection,
+        so that it needs no second one.
+
+        Raises:
+            ConflictError: if it was written anew meanwhile, and its files are gone.
         """
-        cached = self._readers.get((name, segment.number))
-        if cached is not None and cached[0] == segment:
-            return cached[1]
         with (
             read(self._context.engine) if connection is None else nullcontext(connection) as within
         ):
-            gallery = galleries.get_gallery(within, name)
-            deleted = galleries.deleted_positions(within, name, segment.number)
+            opener = self.opener(within, state, segment)
+        return opener()
+
+    def opener(
+        self, connection: Connection, state: GalleryState, segment: Segment
+    ) -> Callable[[], SegmentReader]:
+        """Return what opens a segment, to be called after the transaction.
+
+        If the state was read in the same transaction, both are of one moment: an item that is
+        superseded after that is found where it was, and not missed.
+        """
+        cached = self._readers.get((state.gallery.name, segment.number))
+        if cached is not None and cached[0] == segment:
+            return lambda: cached[1]
+        deleted = galleries.deleted_positions(connection, state.gallery.name, segment)
         # rows that were added and deleted again since the segment was read are not of it
-        deleted = deleted[deleted < segment.n_rows]
-        if cached is not None:
-            reader = cached[1].reopen(
-                segment, root=self._context.storage, spec=gallery.index, deleted=deleted
-            )
-        else:
-            reader = SegmentReader.open(
-                segment,
-                root=self._context.storage,
-                dim=version.dim,
-                metric=gallery.metric,
-                spec=gallery.index,
-                deleted=deleted,
-            )
-        self._readers[name, segment.number] = (segment, reader)
+        return partial(self._opened, state, segment, deleted[deleted < segment.n_rows])
+
+    def _opened(self, state: GalleryState, segment: Segment, deleted: Int64Array) -> SegmentReader:
+        gallery, root = state.gallery, self._context.storage
+        cached = self._readers.get((gallery.name, segment.number))
+        try:
+            if cached is not None:
+                reader = cached[1].reopen(segment, root=root, spec=gallery.index, deleted=deleted)
+            else:
+                reader = SegmentReader.open(
+                    segment,
+                    root=root,
+                    dim=state.versions[segment.version.number].dim,
+                    metric=gallery.metric,
+                    spec=gallery.index,
+                    deleted=deleted,
+                )
+        except (CorruptFileError, StorageError) as error:
+            self._check_generation(gallery.name, segment, error)
+            raise
+        self._readers[gallery.name, segment.number] = (segment, reader)
         return reader
+
+    def _check_generation(self, name: str, segment: Segment, error: SamespaceError) -> None:
+        """Say of a file that is missing that others took its place, if that is so."""
+        with read(self._context.engine) as connection:
+            segments = galleries.get_gallery(connection, name).segments
+        if segments[segment.number - 1].generation != segment.generation:
+            raise ConflictError(
+                f"segment {segment.number} of {name!r} was written anew meanwhile", hint="try again"
+            ) from error
 
     def _is_fresh(self, state: GalleryState) -> bool:
         first, second = _streams(state.gallery)
         found = self._context.watch.ask(events.HEADS, {"first": first, "second": second})
         return found == state.heads
+
+    def _open_settled(self, name: str) -> GalleryView:
+        """Open a gallery; if files are replaced just then, open it as it is after that."""
+        for _ in range(_MOST_TRIES):
+            with suppress(ConflictError):
+                return self._open(name)
+        return self._open(name)
 
     def _open(self, name: str) -> GalleryView:
         with read(self._context.engine) as connection:
@@ -161,17 +211,19 @@ class Views:
                 )
                 for number in state.serving.basis
             }
+            openers = {
+                segment: self.opener(connection, state, segment)
+                for segment in state.gallery.segments
+                if segment.n_items > 0 and segment.version.number not in state.serving.excluded
+            }
         targets = []
-        for segment in state.gallery.segments:
+        for segment, opener in openers.items():
             number = segment.version.number
-            if segment.n_items == 0 or number in state.serving.excluded:
-                continue
             contract = contracts.get(number)
             if contract is None:
                 raise NotCertifiedError(
                     f"gallery {name!r} holds vectors of {segment.version}, "
                     f"which {state.query_version.ref} was never promoted to search"
                 )
-            reader = self.reader(name, segment, state.versions[number])
-            targets.append(SearchTarget(reader, contract, number))
+            targets.append(SearchTarget(opener(), contract, number))
         return GalleryView(state, tuple(targets))

@@ -23,7 +23,7 @@ from registry.db import schema
 from registry.domain.slots import Side
 from registry.keys import KeyRing
 from tests.conftest import declared
-from tests.registry.service.builders import artifact, certify, compatible, embedded
+from tests.registry.service.builders import artifact, certify, compatible, embedded, make_evidence
 
 ASSETS = Path(__file__).parent / "assets"
 FAR = datetime(2200, 1, 1, tzinfo=UTC)
@@ -47,16 +47,20 @@ def build(folder: Path, keys: Path) -> None:
         registry.galleries.create("shop", first.ref)
         registry.add("shop", embedded(first, range(12)))
         registry.galleries.seal("shop")
-        registry.add("shop", embedded(first, range(12, 20)))
+        registry.add("shop", embedded(first, range(12, 21)))
         early = certify(registry, "shop", second.ref, first.ref, expires_at=FAR)
         registry.certificates.revoke(early, "to have one")
-        certify(registry, "shop", second.ref, first.ref, expires_at=FAR)
+        evidence = make_evidence(["20"], [[5, 20]])
+        certify(registry, "shop", second.ref, first.ref, expires_at=FAR, evidence=evidence)
         registry.promote("shop", second.ref)
         registry.add("shop", embedded(second, [100, 101]))
+        registry.galleries.upsert("shop", embedded(second, [100]))
         registry.galleries.delete("shop", np.array([3, 101]))
         certify(registry, "shop", first.ref, second.ref, expires_at=FAR)
         registry.rollback("shop", reason="to have one")
         registry.promote("shop", second.ref)
+        registry.galleries.erase("shop", np.array([20]), "to have one")
+        registry.galleries.compact("shop")
         with tempfile.TemporaryDirectory() as scratch:
             registry.register("tiny", artifact(Path(scratch) / "tiny"), training={"epochs": 3})
         registry.slots.assign("tiny", ["cat", "dog"], n_slots=8)

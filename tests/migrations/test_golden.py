@@ -11,7 +11,7 @@ from registry import Contract, ContractKind, PromotionOptions, Registry
 from registry.db import schema
 from registry.domain.events import EventKind
 from registry.domain.standing import Standing
-from registry.errors import NotCertifiedError, SignatureError
+from registry.errors import CorruptFileError, NotCertifiedError, SignatureError
 from registry.keys import KeyRing
 from registry.service import upgrade_database
 from registry.signing import PublicKey
@@ -66,6 +66,9 @@ def test_it_is_read_as_it_was_written(golden: Path, revision: str, tmp_path: Pat
         assert registry.galleries.verify_files("names") == 1
         kinds = {event.kind for event in registry.audit()}
         later = {EventKind.CHAIN_ADOPTED}
+        if revision < "0005":
+            later |= {EventKind.ITEMS_UPSERTED, EventKind.ITEMS_ERASED}
+            later |= {EventKind.SEGMENT_COMPACTED, EventKind.EVIDENCE_REDACTED}
         if revision < "0003":
             later.add(EventKind.CERTIFICATE_REVOKED)
         if revision < "0002":
@@ -154,4 +157,25 @@ def test_class_slots_are_kept_and_given(golden: Path, revision: str) -> None:
             assert table.of("hub") == {7: 7, 9: 6}
         given = registry.slots.assign("tiny", ["dog", "eel"], n_slots=8)
         assert sorted(given) == ["dog", "eel"]
+        assert registry.find_tampering() == ()
+
+
+def test_its_segments_are_written_anew(adopted: Path, revision: str) -> None:
+    with Registry.open(adopted, actor="later") as registry:
+        second = registry.models.get("products@2")
+        registry.galleries.upsert("shop", embedded(second, [5, 300]))
+        registry.galleries.delete("shop", np.array([6]))
+        registry.galleries.compact("shop")
+        live = {*range(20), 100, 300} - {3, 6}
+        assert found_ids(registry, "shop", second) == live
+        if revision < "0005":
+            with pytest.raises(CorruptFileError, match="nobody can say whether it names the items"):
+                registry.galleries.erase("shop", np.array([7]), "its evidence is of no format")
+        else:
+            (entry,) = registry.galleries.erasures("shop")
+            assert entry.names(20)
+            assert [(e.n_queries, e.n_hits) for e in entry.evidence] == [(1, 1)]
+            registry.galleries.erase("shop", np.array([7]), "to have two")
+            assert found_ids(registry, "shop", second) == live - {7}
+        assert registry.integrity.find_replaced("shop") == ()
         assert registry.find_tampering() == ()

@@ -6,7 +6,16 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import CheckConstraint, Engine, UniqueConstraint, func, inspect, select
+from sqlalchemy import (
+    CheckConstraint,
+    Connection,
+    Engine,
+    UniqueConstraint,
+    func,
+    inspect,
+    select,
+    text,
+)
 
 from registry import Registry
 from registry.db import schema
@@ -282,6 +291,60 @@ def test_a_migration_that_breaks_foreign_keys_is_taken_back(
     engine.dispose()
 
 
+# --- what single migrations do with what is there
+
+
+def insert(connection: Connection, table: str, row: dict[str, Any]) -> None:
+    """Insert into a table as it was, whatever it is now."""
+    names = ", ".join(row)
+    places = ", ".join(f":{name}" for name in row)
+    connection.execute(text(f"INSERT INTO {table} ({names}) VALUES ({places})"), row)  # noqa: S608
+
+
+def test_ids_of_deleted_items_leave_the_database_and_its_file(blank: Engine) -> None:
+    """Before 0005 a deletion named its item. Nobody could erase it from there."""
+    schema.upgrade(blank, "0003")
+    with write(blank) as connection:
+        for table in ("models", "model_versions", "galleries"):
+            insert(connection, table, ROWS[table])
+        segment = {
+            k: v for k, v in ROWS["segments"].items() if k not in ("generation", "n_dropped")
+        }
+        insert(connection, "segments", segment)
+        for position in range(300):
+            row = ROWS["deletions"] | {"position": position, "item_id": f"zoë-{position}-was-here"}
+            insert(connection, "deletions", row)
+    schema.upgrade(blank)
+    assert count_rows(blank)["deletions"] == 300
+    with read(blank) as connection:
+        made = connection.execute(select(metadata.tables["segments"])).one()
+    assert (made.generation, made.n_dropped) == (1, 0)
+    if blank.dialect.name == "sqlite":
+        files = list(Path(str(blank.url.database)).parent.glob("blank.db*"))
+        assert files
+        assert not any(b"was-here" in path.read_bytes() for path in files)
+
+
+def test_going_back_from_generations_keeps_each_segment_as_it_is(engine: Engine) -> None:
+    fill(engine)
+    children: dict[str, dict[str, Any]] = {
+        "parts": {"id": 2, "path": "q"},
+        "segment_indexes": {"path": "q"},
+        "deletions": {"position": 5},
+    }
+    with write(engine) as connection:
+        newer = {"id": 3, "generation": 2, "n_dropped": 4, "state": "sealed"}
+        insert(connection, "segments", ROWS["segments"] | newer)
+        for table, row in children.items():
+            insert(connection, table, ROWS[table] | row | {"segment_id": 3})
+    schema.downgrade(engine, "0003")
+    with read(engine) as connection:
+        for table, key in (("segments", "id"), *((child, "segment_id") for child in children)):
+            held = connection.execute(text(f"SELECT {key} FROM {table}")).scalars()  # noqa: S608
+            assert set(held) == ({2, 3} if table == "segments" else {3})
+    schema.upgrade(engine)
+
+
 # --- every constraint refuses what it is there to refuse
 
 AT = "2026-05-01T00:00:00.000000+00:00"
@@ -316,8 +379,10 @@ ROWS: dict[str, dict[str, Any]] = {
         "id": 1,
         "gallery_id": 1,
         "number": 1,
+        "generation": 1,
         "version_id": 1,
         "state": "open",
+        "n_dropped": 0,
         "created_at": AT,
     },
     "parts": {
@@ -341,7 +406,6 @@ ROWS: dict[str, dict[str, Any]] = {
     "deletions": {
         "segment_id": 1,
         "position": 0,
-        "item_id": "1",
         "deleted_at": AT,
         "deleted_by": "me",
     },
@@ -413,8 +477,10 @@ VIOLATIONS: dict[str, dict[str, Any]] = {
     "ck_galleries_known_metric": {"id": 2, "name": "h", "metric": "hamming"},
     "fk_galleries_model_id_models": {"id": 2, "name": "h", "model_id": 9},
     "pk_segments": {"number": 2},
-    "uq_segments_gallery_id_number": {"id": 3},
+    "uq_segments_gallery_id_number_generation": {"id": 3},
     "ck_segments_number_from_1": {"id": 3, "number": 0},
+    "ck_segments_generation_from_1": {"id": 3, "generation": 0},
+    "ck_segments_n_dropped_from_0": {"id": 3, "number": 2, "n_dropped": -1},
     "ck_segments_known_state": {"id": 3, "number": 2, "state": "ajar"},
     "fk_segments_gallery_id_galleries": {"id": 3, "gallery_id": 9},
     "fk_segments_version_id_model_versions": {"id": 3, "number": 2, "version_id": 9},
@@ -508,4 +574,4 @@ def test_unique_constraints_are_what_makes_two_writers_safe() -> None:
         for c in table.constraints
         if isinstance(c, UniqueConstraint)
     }
-    assert {"uq_events_stream_sequence", "uq_segments_gallery_id_number"} <= unique
+    assert {"uq_events_stream_sequence", "uq_segments_gallery_id_number_generation"} <= unique

@@ -109,6 +109,31 @@ def test_deleted_rows_must_exist(tmp_path: Path, batches: list[Batch], deleted: 
         Maker(tmp_path).reader(batches, deleted=deleted)
 
 
+def test_rows_come_in_pieces_and_in_order(
+    tmp_path: Path, batches: list[Batch], vectors: Float32Array
+) -> None:
+    reader = Maker(tmp_path).reader(batches, deleted=[5, 2])
+    kept = reader.live.copy()
+    kept[45:] = False
+    pieces = list(reader.rows(kept, 17))
+    assert [len(ids) for ids, _ in pieces] == [17, 17, 9]
+    rows = [row for row in range(45) if row not in {2, 5}]
+    np.testing.assert_array_equal(np.concatenate([v for _, v in pieces]), vectors[rows])
+    ids = [item for found, _ in pieces for item in found.to_pylist()]
+    assert ids == [*(100 + row for row in rows if row < 40), 0, 1, 2, 3, 4]
+    assert list(reader.rows(np.zeros(60, np.bool_), 17)) == []
+
+
+def test_deleted_rows_are_found_by_id_where_they_are_asked_for(
+    tmp_path: Path, batches: list[Batch]
+) -> None:
+    reader = Maker(tmp_path).reader(batches, deleted=[1, 40])
+    wanted = np.array([0, 101, 102])
+    assert reader.positions_of(wanted).tolist() == [2]
+    assert reader.all_positions_of(wanted).tolist() == [1, 2, 40]
+    assert reader.all_positions_of(texts("0")).tolist() == []
+
+
 def test_integer_ids(tmp_path: Path, batches: list[Batch]) -> None:
     reader = Maker(tmp_path).reader(batches, deleted=[1, 40])
     taken = reader.take_ids(np.array([[0, 41], [-1, 39]]))

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+import io
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import save_file
 
@@ -33,7 +37,32 @@ from tests.registry.domain.certificates import CONTROLS, make_findings
 # for a test that does not depend on the database
 on_sqlite = pytest.mark.parametrize("site", ["sqlite"], indirect=True)
 
-EVIDENCE = b"per-query numbers, as far as these tests care"
+
+def make_evidence(
+    queries: Sequence[str] = (),
+    hits: Sequence[Sequence[int | str]] = (),
+    labels: Sequence[str] | None = None,
+    units: Sequence[int | str] | None = None,
+) -> bytes:
+    """Evidence as a certification writes it, as far as these tests care: who is named, no numbers.
+
+    The labels are 'a' and the units the rows' numbers, unless given.
+    """
+    shown = hits or [[] for _ in queries]
+    of = pa.string() if any(isinstance(i, str) for row in shown for i in row) else pa.int64()
+    columns = {
+        "query": pa.array(queries, pa.string()),
+        "label": pa.array(labels or ["a"] * len(queries), pa.string()),
+        "unit": pa.array(units or list(range(len(queries)))),
+        "products@2 -> products@1 | mAP": pa.array([0.5] * len(queries), pa.float64()),
+        "products@2 -> products@1 | top ids": pa.array(shown, pa.list_(of)),
+    }
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(columns), buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+EVIDENCE = make_evidence()
 
 
 @dataclass(frozen=True)
@@ -134,7 +163,7 @@ def make_certificate(
         controls=CONTROLS,
         matrix={f"{held} -> {held}": {"all": {"mAP": 0.5}}},
         n_gallery_items=sum(s.n_items for s in segments if s.version == held),
-        n_gallery_rows=sum(s.n_rows for s in segments if s.version == held),
+        n_gallery_rows=sum(s.n_ever for s in segments if s.version == held),
         gallery_digest="g",
         probe_digest="p",
         evidence_digest=hashlib.sha256(EVIDENCE).hexdigest(),
@@ -151,9 +180,28 @@ def make_certificate(
 def certify(
     registry: Registry, gallery: str, query: VersionRef, held: VersionRef, **changes: Any
 ) -> str:
-    """Record such a certificate and return its digest."""
-    made = make_certificate(registry, gallery, query, held, **changes)
-    return registry.certificates.record(made, EVIDENCE)
+    """Record such a certificate and return its digest; `evidence` is its evidence file."""
+    evidence = changes.pop("evidence", EVIDENCE)
+    digest = hashlib.sha256(evidence).hexdigest()
+    made = make_certificate(
+        registry, gallery, query, held, **({"evidence_digest": digest} | changes)
+    )
+    return registry.certificates.record(made, evidence)
+
+
+@contextmanager
+def refused_removal() -> Iterator[None]:
+    """A file system that lets nobody remove a file, temporary ones excepted."""
+    unlink = Path.unlink
+
+    def refuse(path: Path, *, missing_ok: bool = False) -> None:
+        if not missing_ok:
+            raise PermissionError(1, "Operation not permitted")
+        unlink(path, missing_ok=True)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "unlink", refuse)
+        yield
 
 
 def artifact(folder: Path, *, dim: int = 8, seed: int = 0, metadata: str = "") -> Path:

@@ -17,6 +17,7 @@ import pytest
 
 from registry import PromotionOptions, Registry
 from registry.domain.galleries import SegmentState
+from registry.errors import NotFoundError
 from tests.conftest import declared
 from tests.registry.service.builders import (
     Site,
@@ -25,6 +26,7 @@ from tests.registry.service.builders import (
     compatible,
     embedded,
     found_ids,
+    make_evidence,
 )
 from tests.registry.service.workers import die_doing, do, write_until_killed
 
@@ -39,13 +41,16 @@ def build_shop(registry: Registry) -> None:
     registry.galleries.create("shop", first.ref)
     registry.add("shop", embedded(first, range(10)))
     registry.add("shop", embedded(first, range(10, 20)))
-    certify(registry, "shop", second.ref, first.ref)
+    evidence = make_evidence(["3"], [[4, 3]])
+    certify(registry, "shop", second.ref, first.ref, evidence=evidence)
 
 
 def check_whole(registry: Registry) -> set[int]:
     """Make the checks of a doctor, search, prune, and return the ids that are found."""
     assert registry.find_tampering() == ()
     registry.galleries.verify_files("shop")
+    assert registry.integrity.find_replaced("shop") == ()
+    registry.certificates.verify_all("shop")
     before = found_ids(registry, "shop", registry.galleries.state("shop").query_version)
     litter = registry.galleries.litter(older_than_hours=-0.01)
     assert registry.galleries.prune(litter, older_than_hours=-0.01) == litter
@@ -58,20 +63,26 @@ def check_whole(registry: Registry) -> set[int]:
 
 # --- chosen points
 
-CASES = [
-    ("add", "flush before"),
-    ("add", "rename after"),
-    ("add", "commit before"),
-    ("add", "commit after"),
-    ("seal", "commit before"),
-    ("seal", "commit after"),
-    ("delete", "commit before"),
-    ("delete", "commit after"),
-    ("promote", "commit before"),
-    ("promote", "commit after"),
-    ("register", "replace after"),
-    ("register", "commit before"),
-]
+CASES = {  # and how many files nobody names afterwards
+    ("add", "flush before"): 1,
+    ("add", "rename after"): 1,
+    ("add", "commit before"): 1,
+    ("add", "commit after"): 0,
+    ("upsert", "commit before"): 1,
+    ("seal", "commit before"): 1,
+    ("seal", "commit after"): 0,
+    ("delete", "commit before"): 0,
+    ("delete", "commit after"): 0,
+    ("compact", "commit after"): 2,  # two parts became one
+    ("erase", "commit before"): 2,  # a part and redacted evidence
+    ("erase", "commit after"): 3,
+    ("erase", "remove after"): 2,
+    ("promote", "commit before"): 0,
+    ("promote", "commit after"): 0,
+    ("register", "replace after"): 1,
+    ("register", "commit before"): 1,
+}
+COMMITTED = ("commit after", "remove after")
 
 
 def kill(site: Site, operation: str, point: str, scratch: Path) -> int | None:
@@ -98,27 +109,31 @@ def wrecks(
         sites[case] = Site(str(folder), str(folder))
     with ThreadPoolExecutor(3) as pool:
         ends = pool.map(
-            lambda c: kill(sites[c], c[0], c[1], root / f"{CASES.index(c)}-scratch"), CASES
+            lambda c: kill(sites[c], c[0], c[1], root / f"{c[0]} {c[1]} scratch"), CASES
         )
         return {case: (sites[case], end) for case, end in zip(CASES, ends, strict=True)}
 
 
-@pytest.mark.parametrize(("operation", "point"), CASES)
+@pytest.mark.parametrize(("operation", "point"), list(CASES))
 def test_killed_at(
     wrecks: dict[tuple[str, str], tuple[Site, int | None]], operation: str, point: str
 ) -> None:
     site, end = wrecks[operation, point]
     assert end == KILLED
-    is_committed = point == "commit after"
+    is_committed = point in COMMITTED
     with site.open() as registry:
         litter = registry.galleries.litter(older_than_hours=-0.01)
-        has_file = operation in {"add", "seal", "register"}
-        assert len(litter) == (1 if has_file and not is_committed else 0)
+        assert len(litter) == CASES[operation, point]
         expected = set(range(20))
         if is_committed and operation == "add":
             expected |= {100, 101, 102}
-        if is_committed and operation == "delete":
+        if is_committed and operation in {"delete", "erase"}:
             expected -= {3, 4}
+        if is_committed and operation == "erase":
+            assert registry.galleries.resume_erasure("shop", dry_run=True) == litter
+            assert registry.galleries.resume_erasure("shop") == litter
+            with pytest.raises(NotFoundError, match="nowhere"):
+                registry.galleries.check_erase("shop", np.array([3]), "a test")
         assert check_whole(registry) == expected
         segment = registry.galleries.get("shop").segments[0]
         is_sealed = segment.state is SegmentState.SEALED
@@ -131,7 +146,7 @@ def test_killed_at(
                 registry.models.artifact_directory(version)
 
 
-@pytest.mark.parametrize(("operation", "point"), [c for c in CASES if c[1] != "commit after"])
+@pytest.mark.parametrize(("operation", "point"), [c for c in CASES if c[1] not in COMMITTED])
 def test_what_was_killed_can_be_done_again(
     wrecks: dict[tuple[str, str], tuple[Site, int | None]],
     operation: str,

@@ -27,7 +27,9 @@ from registry.errors import (
 )
 from registry.galleries import storage
 from registry.galleries.litter import remove_unnamed
-from registry.service import additions, sealing
+from registry.service import additions, deletions, sealing
+from registry.service import files as stored_files
+from registry.service.context import Context
 from registry.service.registration import keep_artifact
 from tests.conftest import declared
 from tests.registry.service.builders import (
@@ -464,11 +466,11 @@ def test_bad_ids_to_delete_are_refused(registry: Registry, shop: str) -> None:
 def test_two_who_delete_the_same_item_do_not_both_succeed(
     registry: Registry, shop: str, v1: ModelVersion, site: Site
 ) -> None:
-    located = sealing.locate(registry._views, registry.galleries.state(shop), np.array([3]))
+    located = deletions.locate(registry._context, registry._views, shop, np.array([3]))
     with site.open() as other:
         other.galleries.delete(shop, np.array([3]))
     with pytest.raises(ConflictError):
-        sealing.commit_deletions(registry._context, shop, located)
+        deletions.commit_deletions(registry._context, shop, located)
     assert registry.galleries.get(shop).n_items == 19
     assert registry.find_tampering() == ()
 
@@ -541,13 +543,13 @@ def test_a_segment_as_it_was_is_opened_without_what_came_later(
     with site.open() as other:
         other.add(shop, embedded(v1, [20, 21]))
         other.galleries.delete(shop, np.array([21, 3]))  # 21 is not of the segment as it was
-    reader = registry._views.reader(shop, state.gallery.segments[0], v1)
+    reader = registry._views.reader(state, state.gallery.segments[0])
     assert reader.n_rows == 20
     assert 3 not in reader.take_ids(reader.live_positions()).tolist()
     assert found_ids(registry, shop, v1) == {*range(21)} - {3}
 
 
-def test_threads_search_while_another_one_adds_and_deletes(
+def test_threads_search_while_another_one_writes_in_every_way(
     registry: Registry, shop: str, v1: ModelVersion
 ) -> None:
     faults: list[BaseException] = []
@@ -569,8 +571,13 @@ def test_threads_search_while_another_one_adds_and_deletes(
         for number in range(8):
             registry.add(shop, embedded(v1, [100 + number]))
             registry.galleries.delete(shop, np.array([10 + number]))
+            registry.galleries.upsert(shop, embedded(v1, [number]))
             if number % 3 == 2:
                 registry.galleries.seal(shop)
+            if number % 4 == 3:
+                registry.galleries.compact(shop)
+            if number % 4 == 2:
+                registry.galleries.erase(shop, np.array([10 + number]), "a test")
     finally:
         is_done = True
         for thread in threads:
@@ -725,15 +732,15 @@ def test_what_is_registered_while_it_is_pruned_stays(
         left = now.storage / keep_artifact(now._context, "m", made, digest_artifact(made))
         found = now.galleries.litter(older_than_hours=-0.01)
         assert found == (left.relative_to(now.storage).as_posix(),)
-        names, looks = now.galleries._named, []
+        names, looks = stored_files.named_paths, []
 
-        def named() -> frozenset[str]:
+        def named(context: Context) -> frozenset[str]:
             looks.append(left.exists())
             if len(looks) == look:
                 other.register("m", made)
-            return names()
+            return names(context)
 
-        monkeypatch.setattr(now.galleries, "_named", named)
+        monkeypatch.setattr(stored_files, "named_paths", named)
         removed = now.galleries.prune(found, older_than_hours=-0.01)
         assert looks == [True, True, False][:look]
         assert removed == ()

@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -32,7 +33,7 @@ from registry.errors import (
     UndeclaredComparisonError,
 )
 from tests.conftest import Clock, declared
-from tests.registry.service.builders import asked, certify, compatible, embedded
+from tests.registry.service.builders import asked, certify, compatible, embedded, make_evidence
 
 GALLERY = "shop"
 DIMS = (8, 12, 12, 16)
@@ -152,6 +153,66 @@ class Registries(RuleBasedStateMachine):
             self.model.unsealed.add(version.ref.number)
             assert added.n_items_after == len(self.model.live)
 
+    @rule(ids=st.sets(items, min_size=1, max_size=3), writer=st.integers(0, 2))
+    def upsert_as_a_writer(self, ids: set[int], writer: int) -> None:
+        writers = self.model.now.writers
+        self.upsert(writers[writer % len(writers)], ids)
+
+    @precondition(lambda self: self.model.live)
+    @rule(data=st.data(), number=versions)
+    def upsert_what_is_there(self, data: st.DataObject, number: int) -> None:
+        live = st.sampled_from(sorted(self.model.live))
+        self.upsert(number, data.draw(st.sets(live, min_size=1, max_size=4)))
+
+    def upsert(self, number: int, ids: set[int]) -> None:
+        version = self.version(number)
+        number, in_force = version.ref.number, self.model.now.query
+        batch = embedded(version, sorted(ids))
+        known = ids & set(self.model.live)
+        held = {self.model.live[item] for item in known}
+        if number not in self.model.now.writers:
+            with pytest.raises(SpaceMismatchError):
+                self.registry.galleries.upsert(GALLERY, batch)
+        elif number != in_force and any(n > number or n == in_force for n in held):
+            with pytest.raises(AlreadyExistsError):
+                self.registry.galleries.upsert(GALLERY, batch)
+        else:
+            done = self.registry.galleries.upsert(GALLERY, batch)
+            assert (done.n_superseded, done.n_new) == (len(known), len(ids - known))
+            self.model.live |= dict.fromkeys(ids, number)
+            self.model.rows[number] += len(ids)
+            self.model.unsealed.add(number)
+
+    @precondition(lambda self: self.model.live)
+    @rule(data=st.data())
+    def erase_some(self, data: st.DataObject) -> None:
+        live = st.sampled_from(sorted(self.model.live))
+        ids = data.draw(st.sets(live, min_size=1, max_size=3))
+        self.registry.galleries.erase(GALLERY, np.array(sorted(ids)), "a test")
+        for item in ids:
+            del self.model.live[item]
+        self.check_nowhere(ids)
+
+    @rule(item=items)
+    def erase_anything(self, item: int) -> None:
+        """What was deleted may lie in the files still, or be named in evidence, or not."""
+        if item not in self.model.live:
+            with suppress(NotFoundError):
+                self.registry.galleries.erase(GALLERY, np.array([item]), "a test")
+            self.check_nowhere({item})
+
+    def check_nowhere(self, ids: set[int]) -> None:
+        """Neither files nor evidence hold them: to erase them again is refused."""
+        for item in ids:
+            with pytest.raises(NotFoundError, match="nowhere"):
+                self.registry.galleries.check_erase(GALLERY, np.array([item]), "a test")
+
+    @rule()
+    def compact(self) -> None:
+        self.registry.galleries.compact(GALLERY)
+        segments = self.registry.galleries.get(GALLERY).segments
+        assert all(s.n_deleted == 0 and len(s.parts) <= 1 for s in segments)
+
     @precondition(lambda self: self.model.live)
     @rule(data=st.data())
     def delete_some(self, data: st.DataObject) -> None:
@@ -174,13 +235,18 @@ class Registries(RuleBasedStateMachine):
 
     @rule()
     def seal(self) -> None:
-        if not self.model.unsealed:
+        segments = self.registry.galleries.get(GALLERY).segments
+        empty = {
+            s.version.number for s in segments if s.state is SegmentState.OPEN and not s.n_rows
+        }
+        ready = self.model.unsealed - empty  # one that was emptied stays open
+        if not ready:
             with pytest.raises(SegmentStateError):
                 self.registry.galleries.seal(GALLERY)
             return
         sealed = self.registry.galleries.seal(GALLERY)
-        assert {s.version.number for s in sealed} == self.model.unsealed
-        self.model.unsealed.clear()
+        assert {s.version.number for s in sealed} == ready
+        self.model.unsealed -= ready
 
     @rule(query=versions, held=versions, verdict=st.sampled_from(list(Verdict)))
     def certify_anything(self, query: int, held: int, verdict: Verdict) -> None:
@@ -195,10 +261,15 @@ class Registries(RuleBasedStateMachine):
             with pytest.raises(UndeclaredComparisonError):
                 certify(self.registry, GALLERY, *refs, verdict=verdict)
             return
-        certify(self.registry, GALLERY, *refs, verdict=verdict)
+        certify(self.registry, GALLERY, *refs, verdict=verdict, evidence=self.evidence())
         key = (refs[0].number, refs[1].number)
         measured = self.model.count(refs[1].number)
         self.model.verdicts[key] = (verdict, measured, self.model.rows[refs[1].number])
+
+    def evidence(self) -> bytes:
+        """Evidence that names some of the items."""
+        named = sorted(self.model.live)[:3]
+        return make_evidence([str(item) for item in named], [named[::-1] for _ in named])
 
     def _contract(self, query: ModelVersion, held: ModelVersion) -> Contract | None:
         return self.registry.models.contract(query.ref, held.ref)
@@ -312,6 +383,16 @@ class Registries(RuleBasedStateMachine):
     def check_chains_and_files(self) -> None:
         assert self.registry.find_tampering() == ()
         self.registry.galleries.verify_files(GALLERY)
+        assert self.registry.integrity.find_replaced(GALLERY) == ()
+        self.registry.certificates.verify_all(GALLERY)
+        assert self.registry.galleries.litter(older_than_hours=-1e6) == ()
+
+    @invariant()
+    def rows_that_were_ever_stored_are_counted_on(self) -> None:
+        ever: Counter[int] = Counter()
+        for segment in self.registry.galleries.get(GALLERY).segments:
+            ever[segment.version.number] += segment.n_ever
+        assert +ever == +self.model.rows
 
     @invariant()
     def open_segments_are_those_that_were_written_since(self) -> None:

@@ -12,6 +12,7 @@ from registry.db.session import read, write
 from registry.domain.events import gallery_stream, model_stream
 from registry.errors import SamespaceError
 from registry.galleries import segments, storage
+from registry.service import views
 from registry.service.views import read_state
 from tests.conftest import declared
 from tests.registry.service.builders import Site, asked, certify, embedded, found_ids, on_sqlite
@@ -47,7 +48,9 @@ def test_a_view_lasts_until_something_happens(
     [
         lambda r, v1, _: r.add("shop", embedded(v1, [50])),
         lambda r, *_: r.galleries.delete("shop", np.array([1])),
+        lambda r, v1, _: r.galleries.upsert("shop", embedded(v1, [1])),
         lambda r, *_: r.galleries.seal("shop"),
+        lambda r, *_: r.galleries.erase("shop", np.array([1]), "a test"),
         lambda r, _, v2: r.promote("shop", v2.ref, PromotionOptions(waiver="a test")),
         lambda r, v1, v2: certify(r, "shop", v2.ref, v1.ref),
     ],
@@ -115,6 +118,24 @@ def test_a_state_is_of_one_moment(
     assert state.gallery == before
     assert state.heads == heads
     assert registry.galleries.state(shop).heads[0] == heads[0] + 1
+
+
+def test_an_item_that_is_superseded_while_a_view_is_opened_is_not_missed(
+    registry: Registry, shop: str, v1: ModelVersion, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its old row is deleted and the new one is there at one moment, or neither."""
+    check = views.check_served
+    with site.open() as other:
+
+        def late(*args: Any) -> None:
+            monkeypatch.undo()
+            other.galleries.upsert(shop, embedded(v1, [3]))
+            check(*args)
+
+        monkeypatch.setattr(views, "check_served", late)
+        assert found_ids(registry, shop, v1) == set(range(20))
+        assert views.check_served is check
+    assert found_ids(registry, shop, v1) == set(range(20))
 
 
 def test_nobody_promotes_while_somebody_adds(

@@ -7,6 +7,7 @@ import pathlib
 import signal
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -93,6 +94,17 @@ def die_at(registry: Registry, point: str) -> None:
         pathlib.Path.rename = _dying(pathlib.Path.rename, after=after)  # type: ignore[method-assign]
     elif what == "replace":
         pathlib.Path.replace = _dying(pathlib.Path.replace, after=after)  # type: ignore[method-assign]
+    elif what == "remove":
+        unlink = _dying(pathlib.Path.unlink, after=after)
+
+        def remove(path: Path, *, missing_ok: bool = False) -> None:
+            if missing_ok:  # a temporary file, which is gone already
+                with suppress(FileNotFoundError):
+                    os.unlink(path)  # noqa: PTH108 -- Path's own is what dies
+            else:
+                unlink(path)
+
+        pathlib.Path.unlink = remove  # type: ignore[assignment]
     else:
         raise ValueError(point)
 
@@ -103,6 +115,12 @@ def do(registry: Registry, operation: str, scratch: Path) -> None:
         registry.add("shop", embedded(registry.models.get("products@1"), [100, 101, 102]))
     elif operation == "delete":
         registry.galleries.delete("shop", np.array([3, 4]))
+    elif operation == "upsert":
+        registry.galleries.upsert("shop", embedded(registry.models.get("products@1"), [3, 100]))
+    elif operation == "compact":
+        registry.galleries.compact("shop")
+    elif operation == "erase":
+        registry.galleries.erase("shop", np.array([3, 4]), "a test")
     elif operation == "seal":
         registry.galleries.seal("shop")
     elif operation == "promote":
@@ -122,7 +140,7 @@ def die_doing(site: Site, operation: str, point: str, scratch: str) -> None:
 
 
 def write_until_killed(site: Site, log: str, first: int) -> None:
-    """Add, delete, seal, promote and roll back for ever; each line of the log is acknowledged."""
+    """Write in every way for ever; each line of the log is acknowledged."""
     with site.open() as registry, Path(log).open("ab", buffering=0) as file:
         number = first
         while True:
@@ -136,8 +154,19 @@ def write_until_killed(site: Site, log: str, first: int) -> None:
                 file.write(f"deleting [{ids[1]}]\n".encode())
                 registry.galleries.delete("shop", np.array([ids[1]]))
                 file.write(f"deleted [{ids[1]}]\n".encode())
+            if number % 3 == 2:
+                batch = [ids[2], ids[2] + 1_000_000]
+                file.write(f"adding {batch}\n".encode())
+                registry.galleries.upsert("shop", embedded(version, batch))
+                file.write(f"added {batch}\n".encode())
             if number % 4 == 2:
                 registry.galleries.seal("shop")
+            if number % 4 == 3:
+                file.write(f"deleting [{ids[0]}]\n".encode())
+                registry.galleries.erase("shop", np.array([ids[0]]), "a test")
+                file.write(f"deleted [{ids[0]}]\n".encode())
+            if number % 6 == 4:
+                registry.galleries.compact("shop")
             if number % 5 == 3:
                 _change_version(registry, file)
             number += 1
