@@ -13,15 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from registry.arrays import Float64Array, Int64Array, LabelArray
+from registry.domain.evidence import LABEL, QUERY, SEPARATOR, TOP_IDS, TOP_SCORES, UNIT
 from registry.errors import DigestMismatchError, InvalidInputError, in_one_line
 
 from .evaluation.ranking import TopItems
 from .matrix import ByMetric
 from .probes import ALL, Labels
 
-SEPARATOR = " | "
 CONTROL = "control: "
-TOP_IDS, TOP_SCORES = "top ids", "top scores"
 _OLDER = "it was made before certificates could be replayed: certify again"
 
 
@@ -66,10 +65,10 @@ def write_evidence(evidence: Evidence, item_ids: LabelArray) -> tuple[bytes, str
         item_ids: ids of the items that were searched. Shape: (n_items,).
     """
     asked = evidence.asked
-    columns = {"query": _texts(asked.ids), "label": _texts(asked.labels)}
+    columns = {QUERY: _texts(asked.ids), LABEL: _texts(asked.labels)}
     if asked.groups is not None:
         columns["group"] = _texts(asked.groups)
-    columns["unit"] = _names(evidence.units)
+    columns[UNIT] = _names(evidence.units)
     columns["relevant"] = pa.array(evidence.n_relevant)
     for cell, by_metric in evidence.cells.items():
         columns |= _numbers(cell, by_metric)
@@ -140,14 +139,12 @@ def _evidence(table: Any, name: str) -> Evidence:
         for column in table.column_names
         if not column.endswith((SEPARATOR + TOP_IDS, SEPARATOR + TOP_SCORES))
     }
-    missing = [c for c in ("query", "label", "unit", "relevant") if c not in columns]
+    missing = [c for c in (QUERY, LABEL, UNIT, "relevant") if c not in columns]
     if missing or not len(table):
         lacks = f"the column {missing[0]!r}" if missing else "any row"
         raise InvalidInputError(f"{name} lacks {lacks}", hint=_OLDER)
     groups = columns.get("group")
-    asked = Labels(
-        columns["query"], columns["label"], None if groups is None else groups.astype(str)
-    )
+    asked = Labels(columns[QUERY], columns[LABEL], None if groups is None else groups.astype(str))
     measured = {c: v for c, v in columns.items() if SEPARATOR in c}
     odd = [column for column, values in measured.items() if values.dtype != np.float64]
     if odd:
@@ -156,7 +153,7 @@ def _evidence(table: Any, name: str) -> Evidence:
         )
     return Evidence(
         asked,
-        _plain(columns["unit"]),
+        _plain(columns[UNIT]),
         columns["relevant"],
         _by_name({c: v for c, v in measured.items() if not c.startswith(CONTROL)}),
         _by_name(

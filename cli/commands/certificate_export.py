@@ -22,13 +22,15 @@ def export(session: Session, digest: str, file: Path, evidence: Path | None) -> 
     """Write a certificate as a DSSE envelope into FILE, which must not exist.
 
     It is verified first. Whoever has your public key can verify FILE without the registry, and
-    with the evidence whoever has both can replay it.
+    with the evidence whoever has both can replay it. Evidence from which erased items were redacted
+    is not the file that the certificate names any more, and is not exported.
 
     \b
     Example:
       samespace certificate export 3f9c2a products2.dsse.json --evidence products2.parquet
     """
-    from registry.errors import NotCertifiedError
+    from registry.domain.redactions import describe_redactions
+    from registry.errors import InvalidInputError, NotCertifiedError
 
     if evidence == file:
         raise click.UsageError("the certificate and its evidence are two files")
@@ -36,6 +38,12 @@ def export(session: Session, digest: str, file: Path, evidence: Path | None) -> 
         verified = registry.certificates.verify(digest)
         found = verified.certificate
         data = registry.certificates.evidence(found.digest) if evidence is not None else b""
+    if evidence is not None and verified.redactions:
+        raise InvalidInputError(
+            f"the evidence of certificate {found.digest[:12]} cannot be verified outside of the "
+            f"registry: {describe_redactions(verified.redactions)}",
+            hint="export it without --evidence",
+        )
     if verified.envelope is None:
         raise NotCertifiedError(
             f"certificate {found.digest[:12]} is not signed, for it is older than signing",

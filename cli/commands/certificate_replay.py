@@ -11,6 +11,7 @@ from cli.options import INPUT_FILE, Session, pass_session, session_options
 
 if TYPE_CHECKING:
     from registry.domain.certificates import Certificate
+    from registry.service.verification import EvidenceFile
 
 
 @click.command()
@@ -26,6 +27,9 @@ def replay(session: Session, what: str, evidence: Path | None) -> int:
     is read; then findings, controls, matrix and verdict are computed again by the policy in the
     certificate. The signature is verified too, unless you trust no key and give a FILE.
 
+    Of evidence from which erased items were redacted, the verdict is computed from what is left,
+    which is all of its numbers; it says so.
+
     Exit code 6 if anything differs, is damaged, or is signed by nobody you trust.
 
     \b
@@ -33,19 +37,21 @@ def replay(session: Session, what: str, evidence: Path | None) -> int:
       samespace certificate replay 3f9c2a
       samespace certificate replay products2.dsse.json --evidence products2.parquet
     """
+    from registry.service.verification import EvidenceFile
+
     is_file = Path(what).is_file()
     if is_file != (evidence is not None):
         raise click.UsageError("an exported FILE goes with --evidence FILE, a DIGEST without")
     if evidence is not None:
         certificate, key_id = _read_file(Path(what))
-        data = _read_bytes(evidence)
-        return _tell(session, certificate, key_id, data, str(evidence))
+        file = EvidenceFile(_read_bytes(evidence), certificate.evidence_digest, ())
+        return _tell(session, certificate, key_id, file, str(evidence))
     with session.open() as registry:
         verified = registry.certificates.verify(what)
         found = verified.certificate
-        data = registry.certificates.evidence(found.digest)
+        file = registry.certificates.evidence_file(found.digest)
     name = f"the evidence of certificate {found.digest[:12]}"
-    return _tell(session, found, verified.key_id, data, name)
+    return _tell(session, found, verified.key_id, file, name)
 
 
 def _read_file(path: Path) -> tuple[Certificate, str | None]:
@@ -70,13 +76,16 @@ def _read_bytes(path: Path) -> bytes:
 
 
 def _tell(
-    session: Session, certificate: Certificate, key_id: str | None, data: bytes, name: str
+    session: Session, certificate: Certificate, key_id: str | None, file: EvidenceFile, name: str
 ) -> int:
     from compat.evidence import read_evidence
     from compat.replay import replay as run
+    from registry.domain.redactions import describe_redactions
     from registry.errors import EXIT_TAMPERED
 
-    found = run(certificate, read_evidence(data, certificate.evidence_digest, name))
+    is_redacted = any(step.n_queries for step in file.redactions)
+    evidence = read_evidence(file.data, file.digest, name)
+    found = run(certificate, evidence, is_redacted=is_redacted)
     signed = f"signed by {key_id[:12]}" if key_id else "its signature was not verified"
     return session.output.result(
         {
@@ -85,12 +94,14 @@ def _tell(
             "is_replayed": found.is_same,
             "difference": found.difference,
             "verdict": found.certificate.verdict.value,
+            "redactions": [step.to_json() for step in file.redactions],
         },
         f"{'REPLAYED' if found.is_same else 'NOT REPLAYED'}: certificate "
         f"{certificate.digest[:12]}, {signed}",
         certificate.statement
         if found.difference is None
         else f"the first thing that differs: {found.difference}{_other_numpy(certificate)}",
+        describe_redactions(file.redactions),
         exit_code=0 if found.is_same else EXIT_TAMPERED,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from cli.options import Session, pass_session, session_options
 
 if TYPE_CHECKING:
     from registry.domain.certificates import Certificate
+    from registry.domain.redactions import Redaction
 
 
 @click.command()
@@ -39,7 +41,7 @@ def verify(session: Session, what: str) -> int:
     why_not = state.staleness
     if verified.key_id is None:
         why_not = "it is not signed, for it is older than signing"
-    return _tell(session, verified.certificate, verified.key_id, why_not)
+    return _tell(session, verified.certificate, verified.key_id, why_not, verified.redactions)
 
 
 def _verify_file(session: Session, path: Path) -> int:
@@ -65,8 +67,13 @@ def _verify_file(session: Session, path: Path) -> int:
 
 
 def _tell(
-    session: Session, certificate: Certificate, key_id: str | None, why_not: str | None
+    session: Session,
+    certificate: Certificate,
+    key_id: str | None,
+    why_not: str | None,
+    redactions: Sequence[Redaction] = (),
 ) -> int:
+    from registry.domain.redactions import describe_redactions
     from registry.errors import EXIT_NOT_CERTIFIED
 
     signed = f"signed by {key_id[:12]}" if key_id else "not signed"
@@ -77,9 +84,11 @@ def _tell(
             "statement": certificate.statement,
             "verdict": certificate.verdict.value,
             "why_not": why_not,
+            "redactions": [step.to_json() for step in redactions],
         },
         certificate.statement,
         f"certificate {certificate.digest[:12]} is as it was made, {signed}",
+        describe_redactions(redactions),
         f"but nobody may be promoted on it: {why_not}" if why_not else "",
         exit_code=EXIT_NOT_CERTIFIED if why_not else 0,
     )

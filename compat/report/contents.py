@@ -22,11 +22,13 @@ class Entry:
         certificate: the certificate.
         evidence: per-query numbers of every measured cell.
         staleness: why it holds no longer, or None if it does.
+        redacted: what was taken out of its evidence, in a sentence, or nothing.
     """
 
     certificate: Certificate
     evidence: Evidence
     staleness: str | None = None
+    redacted: str = ""
 
     @property
     def is_rollback(self) -> bool:
@@ -144,6 +146,11 @@ class Report:
     def limits(self) -> tuple[str, ...]:
         """What was not tested: as the certificates say, and what is absent here."""
         said = [limit for entry in self.entries for limit in entry.certificate.limits]
+        said += [
+            f"Of certificate {entry.certificate.digest[:12]}: {entry.redacted}."
+            for entry in self.entries
+            if entry.redacted
+        ]
         absent = [
             (not self.roc, "Score distributions and verification errors (ROC) were not measured."),
             (

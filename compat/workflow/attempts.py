@@ -6,7 +6,6 @@ from compat.attempts import digest_questions
 from compat.probes import Probe, digest_array
 from registry.domain.attempts import Attempt
 from registry.domain.canonical import Json, digest_json
-from registry.domain.galleries import Gallery
 from registry.domain.policies import Policy
 from registry.domain.versions import ModelVersion
 from registry.service import Registry
@@ -25,18 +24,19 @@ def count_attempt(
             "probe": probe.digest,
             "reembedded": None if (re := probe.reembedded) is None else digest_array(re.vectors),
             "policy": policy.digest,
-            "gallery": _content(registry.galleries.get(gallery)),
+            "gallery": _content(registry, gallery),
         }
     )
     return registry.certificates.attempt(gallery, digest_questions(probe.queries), run)
 
 
-def _content(gallery: Gallery) -> dict[str, Json]:
+def _content(registry: Registry, name: str) -> dict[str, Json]:
+    """Return what a gallery holds, by what was added to it: compaction changes nothing of that."""
+    gallery, batches = registry.galleries.get(name), registry.galleries.batches(name)
     return {
         "name": gallery.name,
         "index": [gallery.index.backend, gallery.index.factory, dict(gallery.index.options)],
         "segments": [
-            [str(s.version), s.n_items, *(part.file.digest for part in s.parts)]
-            for s in gallery.segments
+            [str(s.version), s.n_items, *batches.get(s.number, ())] for s in gallery.segments
         ],
     }

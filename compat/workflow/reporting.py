@@ -8,6 +8,7 @@ from datetime import datetime
 from compat.evidence import read_evidence
 from compat.report import Entry, Report
 from registry.domain.certificates import Certificate
+from registry.domain.redactions import describe_redactions
 from registry.errors import NotFoundError
 from registry.service import Registry
 from registry.service.standing import CertificateState
@@ -74,9 +75,10 @@ def _certification(certificate: Certificate) -> tuple[object, ...]:
 
 def _entry(registry: Registry, state: CertificateState) -> Entry:
     made = state.certificate
-    data = registry.certificates.evidence(made.digest)
+    file = registry.certificates.evidence_file(made.digest)
     return Entry(
         made,
-        read_evidence(data, made.evidence_digest, f"the evidence of {made.digest[:12]}"),
+        read_evidence(file.data, file.digest, f"the evidence of {made.digest[:12]}"),
         state.staleness,
+        describe_redactions(file.redactions),
     )

@@ -6,14 +6,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from compat.evaluation.qrels import Qrels
 from compat.evidence import Evidence, read_evidence
+from compat.probes import Labels, Probe
 from compat.replay import replay
 from compat.workflow.certifying import certify
-from registry import Registry
+from registry import Embeddings, Registry
+from registry.arrays import LabelArray
 from registry.domain.canonical import canonical_json
 from registry.domain.certificates import Certificate
 from registry.errors import InvalidInputError
-from tests.compat.workflow.builders import N_QUERIES, POLICY, make_world
+from tests.compat.workflow.builders import ITEMS_EACH, N_QUERIES, POLICY, make_world
 
 CROSS = "products@2 -> products@1"
 Made = tuple[Certificate, Evidence]
@@ -113,3 +116,64 @@ def test_evidence_that_lacks_something_is_refused(made: Made) -> None:
     empty = {**evidence.cells[CROSS], "mAP": np.full(N_QUERIES, np.nan)}
     with pytest.raises(InvalidInputError, match="cannot be judged: differences must be finite"):
         replay(certificate, replace(evidence, cells={**evidence.cells, CROSS: empty}))
+
+
+# --- evidence from which items were erased
+
+
+def redacted(registry: Registry, certificate: Certificate, *items: int) -> Evidence:
+    """The evidence once some items were erased."""
+    registry.galleries.erase("shop", np.array(items), "a test")
+    file = registry.certificates.evidence_file(certificate.digest)
+    assert file.digest != certificate.evidence_digest
+    return read_evidence(file.data, file.digest, "it")
+
+
+def test_without_items_among_the_first_ones_it_is_replayed_as_before(
+    registry: Registry, made: Made
+) -> None:
+    certificate, before = made
+    found = redacted(registry, certificate, 0, 1)
+    assert replay(certificate, found).is_same
+    np.testing.assert_array_equal(found.asked.ids, before.asked.ids)
+
+
+@pytest.mark.parametrize("unit", ["class", "query"])
+def test_without_some_queries_every_number_is_still_what_it_was(
+    registry: Registry, unit: str
+) -> None:
+    """Only that these are the queries whose attempts were counted can nobody tell any more."""
+    world = make_world(registry)
+    probe = world.probe()
+    ids = np.arange(N_QUERIES)  # the queries are items of the gallery
+    asked = replace(probe.queries, ids=ids)
+    vectors = {ref: replace(e, ids=ids) for ref, e in probe.query_vectors.items()}
+    probe = replace(probe, queries=asked, query_vectors=vectors)
+    policy = replace(POLICY, unit=unit)
+    certificate = certify(registry, "shop", "products@2", probe, policy)[0].certificate
+    found = redacted(registry, certificate, 3, 7)
+    assert found.asked.ids[[3, 7]].tolist() == ["[erased 4]", "[erased 8]"]
+    said = replay(certificate, found).difference
+    assert str(said).startswith("attempt: the evidence is of other queries")
+    assert replay(certificate, found, is_redacted=True).is_same
+
+
+@pytest.mark.parametrize("unit", ["class", "query"])
+@pytest.mark.parametrize("kind", [int, str])
+def test_queries_that_are_their_own_labels_are_drawn_alike(
+    registry: Registry, unit: str, kind: type
+) -> None:
+    world = make_world(registry)
+    probe = world.probe()
+    rows = np.repeat(np.arange(N_QUERIES), ITEMS_EACH)
+    items = np.arange(ITEMS_EACH) + ITEMS_EACH * world.query_classes[:, None]
+    ids: LabelArray = (np.arange(N_QUERIES) + 95).astype(kind)  # as text 100 comes before 95
+    qrels = Qrels(ids[rows], items.ravel(), np.ones(len(rows)))
+    vectors = {ref: Embeddings(ids, e.vectors, e.version) for ref, e in probe.query_vectors.items()}
+    probe = Probe(Labels.judged(ids, qrels), vectors, None)
+    policy = replace(POLICY, unit=unit)
+    certificate = certify(registry, "shop", "products@2", probe, policy)[0].certificate
+    found = redacted(registry, certificate, 97)
+    assert found.asked.ids.tolist().index("[erased 3]") == 2
+    assert "97" not in found.asked.labels.astype(str).tolist()
+    assert replay(certificate, found, is_redacted=True).is_same

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from compat.evidence import read_evidence
@@ -12,7 +13,7 @@ from compat.replay import replay
 from compat.workflow import certifying
 from compat.workflow.certifying import Certification, certify
 from compat.workflow.measuring import Bench, Measured, measure
-from registry import ModelVersion
+from registry import Embeddings, ModelVersion
 from registry.domain.attempts import Attempt
 from registry.domain.certificates import Certificate
 from registry.domain.policies import Policy
@@ -55,6 +56,17 @@ def test_both_ways_of_one_certification_are_one_attempt(world: World) -> None:
     found = certify(world.registry, "shop", "products@2", probe, POLICY)
     assert [number(one.certificate) for one in found] == [1, 1]
     assert number(made(world, replace(POLICY, seed=1)).certificate) == 2
+
+
+def test_compaction_makes_no_new_attempt_and_another_vector_does(world: World) -> None:
+    probe, galleries = world.probe(), world.registry.galleries
+    galleries.delete("shop", np.array([0]))
+    first = made(world, probe=probe).certificate
+    galleries.compact("shop")
+    assert number(made(world, probe=probe).certificate) == number(first) == 1
+    again = Embeddings(np.array([1]), world.old(world.item_classes[1:2], 0.8), world.v1)
+    galleries.upsert("shop", again)
+    assert number(made(world, probe=probe).certificate) == 2
 
 
 def test_a_dry_run_says_which_attempt_it_would_be_and_does_not_count(world: World) -> None:

@@ -22,7 +22,12 @@ from registry.domain.attempts import UNCOUNTED
 from registry.domain.certificates import Certificate, Control, Criterion, Verdict
 from registry.domain.policies import Policy
 from registry.domain.requirements import Requirement
-from registry.errors import InvalidInputError, SpaceMismatchError, UndeclaredComparisonError
+from registry.errors import (
+    ConflictError,
+    InvalidInputError,
+    SpaceMismatchError,
+    UndeclaredComparisonError,
+)
 from registry.galleries.search import search_segments
 from tests.compat.workflow.builders import (
     FIRST_QUERY,
@@ -645,3 +650,25 @@ def test_a_way_back_that_is_certified_after_a_rollback_counts(world: World) -> N
     certify(registry, "shop", world.v2.ref, world.probe(again=True), uncounted)
     registry.promote("shop", world.v2.ref)
     assert registry.rollback("shop").lost == {}
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+def test_what_was_erased_while_it_was_measured_does_not_come_back_in_evidence(
+    world: World, monkeypatch: pytest.MonkeyPatch, is_named: bool
+) -> None:
+    registry, write = world.registry, certifying.write_evidence  # type: ignore[attr-defined]  # what it imports is replaced
+    registry.galleries.erase("shop", np.array([0]), "before: nothing of that matters")
+    registry.galleries.delete("shop", np.array([1]))
+
+    def meanwhile(*given: Any) -> tuple[bytes, str]:
+        registry.galleries.erase("shop", np.array([5 if is_named else 1]), "a test")
+        return write(*given)
+
+    monkeypatch.setattr(certifying, "write_evidence", meanwhile)
+    if is_named:
+        with pytest.raises(ConflictError, match="names items that were erased from 'shop'"):
+            only(world, world.probe())
+        assert registry.certificates.of_gallery("shop") == ()
+        assert registry.galleries.litter(older_than_hours=-1e6) == ()
+        monkeypatch.undo()
+    assert only(world, world.probe()).verdict is Verdict.COMPATIBLE
