@@ -129,7 +129,7 @@ def _summary(event: Event) -> str:
         for key, value in payload.items()
         if not isinstance(value, (dict, list))
         and value != ""
-        and key not in ("digest", "fingerprint", "head")
+        and key not in ("digest", "fingerprint", "head", "salt", "path", "before", "after")
     }
     if "certificate" in shown:
         shown["certificate"] = short(str(shown["certificate"]))

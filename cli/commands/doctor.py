@@ -87,8 +87,17 @@ def _each_gallery(
 
 def _files(registry: Registry, gallery: str) -> str:
     n_files = registry.galleries.verify_files(gallery)
-    replaced = registry.integrity.find_replaced(gallery)
-    return "; ".join(replaced) or f"{_OK}: {n_files} files as recorded"
+    wrong = [*registry.integrity.find_replaced(gallery), *_unerased(registry, gallery)]
+    return "; ".join(wrong) or f"{_OK}: {n_files} files as recorded"
+
+
+def _unerased(registry: Registry, gallery: str) -> list[str]:
+    """Say if files are still there that hold what was erased; without erasures they are litter."""
+    left = registry.galleries.resume_erasure(gallery, dry_run=True)
+    if not left or not registry.galleries.erasures(gallery):
+        return []
+    resume = f"samespace gallery erase {gallery} --resume"
+    return [f"{len(left)} old files may hold items that were erased: {resume}"]
 
 
 def _certificates(registry: Registry, gallery: str) -> str:

@@ -19,6 +19,7 @@ from cli.options import (
 
 if TYPE_CHECKING:
     from registry.service.additions import Added
+    from registry.service.upserts import Upserted
 
 
 @click.command()
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 @click.option("--version", help="Which version made the vectors; default the one that writes.")
 @click.option("--factory", metavar="MODULE:NAME", help="Builds your own backbone, with --data.")
 @click.option("--convert", is_flag=True, help="Convert vectors to contiguous float32.")
+@click.option(
+    "--upsert", is_flag=True, help="Let items that are there already get the new vectors."
+)
 @trust_space_option
 @dry_run_option
 @session_options
@@ -42,6 +46,7 @@ def add(
     version: str | None,
     factory: str | None,
     convert: bool,
+    upsert: bool,
     trust_space: bool,
     dry_run: bool,
 ) -> int:
@@ -50,10 +55,15 @@ def add(
     Either all items are added or none. Ids are whole numbers or strings; without any, rows are
     numbered from 0.
 
+    An id that is there already is refused; with --upsert its new vector supersedes the old one in
+    the same commit. The version in force supersedes every other, of the others the later one the
+    earlier, and the other way round is refused. The old vectors are deleted, not erased.
+
     \b
     Example:
       samespace gallery add shop --vectors v.npy --ids ids.txt
       samespace gallery add shop --data images.npz
+      samespace gallery add shop --vectors changed.npy --ids changed.txt --upsert
     """
     one_of(vectors, data)
     if data is not None and ids is not None:
@@ -69,14 +79,40 @@ def add(
             check_maker(registry, name, rows)
         check_directions(state.gallery.metric, rows)
         items = rows.embeddings
+        galleries = registry.galleries
+        if upsert:
+            step = galleries.check_upsert if dry_run else galleries.upsert
+            done = step(name, items, trust_space=trust_space)
+            return _report_upsert(session, done, is_dry_run=dry_run)
         if dry_run:
-            registry.galleries.check_add(name, items, trust_space=trust_space)
+            galleries.check_add(name, items, trust_space=trust_space)
             return session.output.result(
                 {"dry_run": True, "n_items": len(items)},
                 f"all checks passed for {len(items)} items of {made_by.ref}; nothing was added",
             )
-        added = registry.galleries.add(name, items, trust_space=trust_space)
+        added = galleries.add(name, items, trust_space=trust_space)
     return _report(session, added)
+
+
+def _report_upsert(session: Session, done: Upserted, *, is_dry_run: bool) -> int:
+    what = f"{done.n_new} items of {done.version} and "
+    would = f"would add {what}supersede the vectors of {done.n_superseded}; nothing was changed"
+    did = (
+        f"added {what}superseded the vectors of {done.n_superseded} in {done.gallery!r}, "
+        f"which holds {done.n_items_after} now"
+    )
+    return session.output.result(
+        {
+            "gallery": done.gallery,
+            "segment": done.segment,
+            "version": str(done.version),
+            "n_added": done.n_new,
+            "n_superseded": done.n_superseded,
+            "n_items": done.n_items_after,
+            "dry_run": is_dry_run,
+        },
+        would if is_dry_run else did,
+    )
 
 
 def _report(session: Session, added: Added) -> int:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from cli.item_ids import read_item_ids
 from cli.options import (
     INPUT_FILE,
     Session,
@@ -15,10 +15,6 @@ from cli.options import (
     pass_session,
     session_options,
 )
-
-if TYPE_CHECKING:
-    from registry.arrays import LabelArray
-    from registry.domain.galleries import IdType
 
 
 @click.command()
@@ -39,16 +35,15 @@ def delete(
 ) -> int:
     """Delete ITEMS from the gallery NAME: no search finds them any more.
 
-    Their vectors stay in the files until the segment is rewritten.
+    Their vectors stay in the files until the gallery is compacted, or until they are erased, which
+    can be done afterwards too.
 
     \b
     Example:
       samespace gallery delete shop sku-17 sku-99 --yes
     """
-    if bool(items) == (ids is not None):
-        raise click.UsageError("give either ITEMS or --ids FILE")
     with session.open() as registry:
-        wanted = _wanted(registry.galleries.get(name).id_type, items, ids)
+        wanted = read_item_ids(registry.galleries.get(name).id_type, items, ids)
         n_found = registry.galleries.check_delete(name, wanted)
         if dry_run:
             return session.output.result(
@@ -59,23 +54,3 @@ def delete(
     return session.output.result(
         {"gallery": name, "n_deleted": n_deleted}, f"deleted {n_deleted} items from {name!r}"
     )
-
-
-def _wanted(id_type: IdType | None, items: tuple[str, ...], ids: Path | None) -> LabelArray:
-    import numpy as np
-
-    from registry.domain.galleries import IdType
-    from registry.vector_files import read_ids
-
-    if ids is not None:
-        return read_ids(ids, as_text=id_type is IdType.STRING)
-    if id_type is IdType.INT64:
-        return np.array([_whole(item) for item in items], dtype=np.int64)
-    return np.array(items, dtype=object)
-
-
-def _whole(item: str) -> int:
-    try:
-        return int(item)
-    except ValueError:
-        raise click.BadParameter(f"{item!r}: this gallery names items by whole numbers") from None

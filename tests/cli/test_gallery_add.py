@@ -309,3 +309,25 @@ def test_bare_first_vectors_of_a_version_need_a_name_if_two_models_could_have_ma
     assert "products@2 and products@3 both have 96 dimensions" in message
     assert "hint: say it: --version products@2" in message
     assert shop(*add, "--version", "products@2").code == 0
+
+
+def test_an_upsert_adds_what_is_new_and_supersedes_what_is_there(shop: Run, tmp_path: Path) -> None:
+    np.save(tmp_path / "v.npy", np.load(tmp_path / "items.npy")[[5, 6, 7]])
+    (tmp_path / "ids.txt").write_text("sku-0001\nsku-0002\nnew\n")
+    upsert = ("gallery", "add", "shop", "--vectors", "v.npy", "--ids", "ids.txt")
+    refused = shop(*upsert)
+    assert (refused.code, "2 of 3 ids are in gallery" in refused.error) == (5, True)
+    before = snapshot(tmp_path)
+    would = shop(*upsert, "--upsert", "--dry-run").out
+    assert would == (
+        "would add 1 items of products@1 and supersede the vectors of 2; nothing was changed\n"
+    )
+    assert snapshot(tmp_path) == before
+    done = shop(*upsert, "--upsert").out
+    assert done == (
+        "added 1 items of products@1 and superseded the vectors of 2 in 'shop', "
+        f"which holds {N_ITEMS + 1} now\n"
+    )
+    data = shop(*upsert, "--upsert", "--json").data
+    assert (data["n_added"], data["n_superseded"], data["n_items"]) == (0, 3, N_ITEMS + 1)
+    assert shop("doctor").code == 0
