@@ -118,6 +118,20 @@ def test_marked_blocks_run_as_they_stand(
     assert "products@1" in capsys.readouterr().out
 
 
+def test_the_commands_of_the_how_to_on_deleting_run(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(workplace / "changed.npy", np.load(workplace / "items.npy")[:2])
+    (workplace / "changed.txt").write_text("sku-0001\nnew\n")
+    made = "samespace model register products --dim 64 --provider in-house --made-by a"
+    fill = "samespace gallery add shop --vectors items.npy --ids item_ids.txt"
+    create = "samespace gallery create shop products@1"
+    run_block(Block("sh", f"samespace init\n{made}\n{create}\n{fill}"), capsys)
+    for block in blocks(ROOT / "docs" / "how-to" / "delete-and-erase.md"):
+        run_block(block, capsys)
+    assert "request 2041" in capsys.readouterr().out
+
+
 def test_the_summaries_and_baselines_of_the_how_to_run(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
