@@ -288,6 +288,7 @@ def compact_late(registry: Registry, step: Any) -> None:
 
 
 @pytest.mark.parametrize("what", ["add", "delete", "seal", "compact"])
+@on_sqlite
 def test_a_segment_that_changes_meanwhile_is_not_compacted(
     registry: Registry, shop: str, v1: ModelVersion, site: Site, what: str
 ) -> None:

@@ -507,6 +507,7 @@ def erase_late(registry: Registry, step: Callable[[], object]) -> None:
 
 
 @pytest.mark.parametrize("what", ["delete", "upsert", "compact", "certify", "erase"])
+@on_sqlite
 def test_what_changes_meanwhile_makes_it_a_conflict(
     registry: Registry, full: str, v1: ModelVersion, v2: ModelVersion, site: Site, what: str
 ) -> None:
