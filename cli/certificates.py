@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
-from registry.domain.certificates import Criterion, Verdict
+from registry.domain.certificates import ON_MIXED, Criterion, Verdict
 from registry.errors import EXIT_GATE_FAILED, EXIT_INCONCLUSIVE
 
 from .output import table
@@ -111,6 +111,7 @@ def matrix(certificate: Certificate) -> RenderableType:
         (cell, group, *(_mean(values, metric) for metric in ("hit@1", "hit@5", "mAP")))
         for cell, by_group in certificate.matrix.items()
         for group, values in by_group.items()
+        if group == "all" or f" -> {ON_MIXED} " not in cell  # the report has all of them
     ]
     columns = ("queries -> gallery", "group", "#hit@1", "#hit@5", "#mAP")
     return table("compatibility matrix, means over queries", columns, rows)

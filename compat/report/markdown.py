@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from . import words
 from .contents import Entry, Matrix, Report
 from .differences import count_flips
+from .groups import worst_group_sentences
 from .heat_map import cells_of, groups_of, metrics_of
 from .overview import warnings
 from .text import SYMBOLS, percent, plain, required, signed
@@ -28,7 +29,7 @@ def render_markdown(report: Report) -> str:
         lines += _table(f"Compatibility matrix, items of {inert(held)}", *_matrix(means))
     for entry in report.entries:
         lines += [f"### {SYMBOLS[entry.certificate.verdict]} {inert(words.heading(entry))}", ""]
-        lines += [*_findings(entry), *_flips(entry), *_controls(entry)]
+        lines += [*_findings(entry), *_worst_groups(entry), *_flips(entry), *_controls(entry)]
     return "\n".join([*lines, *_limits(report), *_digests(report)]) + "\n"
 
 
@@ -80,6 +81,11 @@ def _findings(entry: Entry) -> tuple[str, ...]:
     ]
     columns = ("verdict", "metric", "group", "required", "#before", "#after", "#difference, bounds")
     return _table("Findings", columns, rows)
+
+
+def _worst_groups(entry: Entry) -> tuple[str, ...]:
+    said = worst_group_sentences(entry.certificate)
+    return tuple(inert(sentence) + "\n" for sentence in said)
 
 
 def _flips(entry: Entry) -> tuple[str, ...]:

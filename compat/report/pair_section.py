@@ -14,6 +14,7 @@ from .differences import (
     worst_classes,
 )
 from .forest import forest
+from .groups import group_changes, worst_group_sentences
 from .histogram_plot import histogram_plot, summary
 from .overview import badge
 from .tables import table
@@ -28,7 +29,7 @@ def pair_section(place: int, entry: Entry) -> Html:
     head = tag("h2", words.heading(entry), {"id": f"{name}-heading"})
     verdict = (badge(entry.certificate.verdict), " ", entry.certificate.statement, ".")
     parts = (head, tag("p", join(verdict, "")), _findings(entry), _differences(entry))
-    more = (_flips(entry), _classes(entry), _controls(entry))
+    more = (_group_changes(entry), _flips(entry), _classes(entry), _controls(entry))
     shape = {"id": name, "class": "pair", "aria-labelledby": f"{name}-heading"}
     return tag("section", join((*parts, *more)), shape)
 
@@ -56,7 +57,8 @@ def _findings(entry: Entry) -> Html:
     ]
     columns = ("metric", "group", "required", "#before", "#after", "#difference")
     more = ("#lower, upper bound", "#queries / units", "verdict")
-    worst = tag("p", words.worst_sentence(made))
+    said = (words.worst_sentence(made), *worst_group_sentences(made))
+    worst = join([tag("p", sentence) for sentence in said])
     plot = tag("figure", forest(made.findings))
     shown = table("Findings", (*columns, *more), rows)
     return _part("Findings", join((tag("p", note), plot, worst, shown)))
@@ -106,6 +108,22 @@ def _flipped_ids(entry: Entry) -> Html:
     head = tag("summary", f"{len(ids)} {noun} lost the first hit{rest}")
     items = [tag("li", tag("code", query)) for query in ids[:MOST_IDS]]
     return tag("details", join((head, tag("ul", join(items), {"class": "ids"}))))
+
+
+def _group_changes(entry: Entry) -> Html:
+    rows = [
+        (c.group, c.metric, signed(c.difference), f"{c.p_value:.2g}") for c in group_changes(entry)
+    ]
+    if not rows:
+        return Html("")
+    note = tag(
+        "p",
+        "Another claim than the verdict's: that a group changed at all, for better or worse. The "
+        "p-values are two-sided and adjusted by Holm for all rows together, because whoever looks "
+        "at many groups finds one that changed by chance.",
+    )
+    columns = ("group", "metric", "#mean difference", "#adjusted p")
+    return _part("Groups that changed", join((note, table("Groups that changed", columns, rows))))
 
 
 def _classes(entry: Entry) -> Html:
