@@ -9,30 +9,50 @@ from pathlib import Path
 from registry.domain.attempts import BY_VERDICT, UNCOUNTED
 from registry.domain.certificates import ON_MIXED, ON_SERVED
 from registry.domain.policies import BCA, Policy
-from registry.errors import AlreadyExistsError, InvalidInputError, NotFoundError
+from registry.errors import AlreadyExistsError, InvalidInputError, NotFoundError, in_one_line
 
 
 def read_policy(path: Path | None) -> Policy:
-    """Return the policy of a TOML file, or the default one if there is none.
+    """Return the policy of a TOML or YAML file, or the default one if there is none.
 
     Raises:
         NotFoundError: if the file is missing.
-        InvalidInputError: if it is not TOML, a key is unknown or a value breaks a rule.
+        InvalidInputError: if it is neither, a key is unknown or a value breaks a rule.
     """
     if path is None:
         return Policy()
     try:
-        given = tomllib.loads(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
+        given = _parsed(text, path)
     except FileNotFoundError as error:
         raise NotFoundError(f"there is no file {path}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidInputError(f"{path} is not TOML: {error}") from error
+    if not isinstance(given, dict):
+        raise InvalidInputError(f"{path} is no table of keys, but {type(given).__name__}")
     rules = given.get("requirements", [])
     if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
         raise InvalidInputError(
-            f"{path}: every requirement is a table", hint="write [[requirements]] above each"
+            f"{path}: every requirement is a table",
+            hint="write [[requirements]] above each, in YAML a list of mappings",
         )
     return Policy.from_json(given)
+
+
+def _parsed(text: str, path: Path) -> object:
+    if path.suffix not in (".yaml", ".yml"):
+        return tomllib.loads(text)
+    try:
+        import yaml
+    except ModuleNotFoundError as error:
+        raise InvalidInputError(
+            f"{path} is YAML, which needs PyYAML, and that is not installed",
+            hint="pip install 'samespace[yaml]', or write the policy in TOML",
+        ) from error
+    try:
+        return yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise InvalidInputError(f"{path} is not YAML: {in_one_line(error)}") from error
 
 
 def write_default(path: Path) -> None:

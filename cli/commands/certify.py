@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 @click.option("--reembedded", type=INPUT_FILE, help="Gallery items' vectors made by VERSION.")
 @click.option("--reembedded-ids", type=INPUT_FILE, help="Their ids, if not in the same file.")
 @click.option("--gallery-data", type=INPUT_FILE, help="Raw gallery items, to embed with VERSION.")
-@click.option("--policy", "policy_file", type=INPUT_FILE, help="TOML file with the rules.")
+@click.option("--policy", "policy_file", type=INPUT_FILE, help="TOML or YAML file with the rules.")
 @click.option("--factory", metavar="MODULE:NAME", help="Builds your own backbone, with --data.")
 @click.option("--convert", is_flag=True, help="Convert vectors to contiguous float32.")
 @trust_space_option

@@ -117,7 +117,7 @@ def refuse_unknown(
     what: str, value: Mapping[str, Any], known: Mapping[str, Any] | Sequence[str]
 ) -> None:
     """Refuse a table with a key that nobody knows."""
-    unknown = sorted(set(value) - set(known))
+    unknown = sorted(str(key) for key in set(value) - set(known))
     if unknown:
         raise InvalidInputError(
             f"{what}: unknown key {unknown[0]!r}", hint="known: " + ", ".join(known)
