@@ -24,6 +24,7 @@ from registry.errors import InvalidInputError
 
 from .evaluation.flips import find_flips
 from .evaluation.ranking import RankingScores
+from .score_metrics import allowed_rejections, check_can_fail, largest_gain, ratio_asked
 from .stats.bounds import DifferenceBounds, paired_difference_bounds
 from .stats.clusters import cluster_means
 
@@ -50,8 +51,13 @@ class PairedScores:
         """Return a metric of each query, of the baseline and of the candidate.
 
         ``kept@k`` is 1, less the chance that the query was right among the first k and no longer
-        is: the baseline keeps all of its own.
+        is: the baseline keeps all of its own. With ``FAR<=rx@score=t`` the baseline is the TRR that
+        r times its FAR would leave.
         """
+        if (ratio := ratio_asked(name)) is not None:
+            rejected, largest = ratio
+            allowed = allowed_rejections(self.baseline.metric(rejected), largest)
+            return allowed, self.candidate.metric(rejected)
         if not name.startswith(KEPT):
             return self.baseline.metric(name), self.candidate.metric(name)
         k = name.removeprefix(KEPT)
@@ -69,8 +75,8 @@ def check_policy(policy: Policy) -> None:
     """Refuse a policy by which no bound can be computed.
 
     Raises:
-        InvalidInputError: if it asks for too few resamples, its seed is negative, or its bound is
-            that of older certificates.
+        InvalidInputError: if it asks for too few resamples, its seed is negative, its bound is
+            that of older certificates, or a model that finds nothing would meet it.
     """
     if policy.average == "ratio":
         raise InvalidInputError(
@@ -79,6 +85,7 @@ def check_policy(policy: Policy) -> None:
         )
     if policy.seed < 0:
         raise InvalidInputError(f"policy: seed must be at least 0 but got {policy.seed}")
+    check_can_fail(policy)
     nothing = np.zeros(1)
     try:
         paired_difference_bounds(
@@ -108,7 +115,7 @@ def _finding(scores: PairedScores, policy: Policy, requirement: Requirement, gro
     clusters = scores.clusters[rows]
     key = zlib.crc32(f"{requirement.metric}/{group}".encode())
     rng = np.random.default_rng([policy.seed, key])
-    gain = 0.0 if requirement.metric.startswith(KEPT) else 1.0
+    gain = 0.0 if requirement.metric.startswith(KEPT) else largest_gain(requirement.metric)
     bounds = _bound(baseline, candidate, clusters, policy, rng, largest_gain=gain)
     finding = Finding(
         group=group,

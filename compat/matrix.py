@@ -8,10 +8,11 @@ import numpy as np
 
 from registry.arrays import Float64Array
 from registry.domain.refs import VersionRef
+from registry.domain.score_metrics import parse_score_metric
 
 from .probes import ALL, Labels
 
-MATRIX_METRICS = ("mAP", "hit@1", "hit@5", "recall@10")
+MATRIX_METRICS = ("mAP", "hit@1", "hit@5", "recall@10", "guaranteed@1")
 
 ByMetric = Mapping[str, Float64Array]
 
@@ -39,7 +40,7 @@ def matrix_of(
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Return the means of every cell, over all queries and over each group of them.
 
-    A cell has those of `MATRIX_METRICS` that were measured in it.
+    A cell has those of `MATRIX_METRICS` that were measured in it, and what was asked of its scores.
 
     Args:
         cells: per-query numbers by metric, of each cell.
@@ -48,8 +49,12 @@ def matrix_of(
     rows = {ALL: np.arange(len(asked.ids)), **asked.by_group}
     return {
         cell: {
-            group: {name: float(of[name][row].mean()) for name in MATRIX_METRICS if name in of}
+            group: {name: float(of[name][row].mean()) for name in of if _is_shown(name)}
             for group, row in rows.items()
         }
         for cell, of in cells.items()
     }
+
+
+def _is_shown(name: str) -> bool:
+    return name in MATRIX_METRICS or parse_score_metric(name) is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
@@ -16,6 +16,7 @@ from compat.integrity import describe_probe
 from compat.matrix import MIXED, cell_name, matrix_of
 from compat.probes import Probe
 from compat.sample_size import UnitsMissing, UnitsNeeded, missing_units, plan_units
+from compat.scored import OperatingPoint
 from registry.domain.canonical import Json
 from registry.domain.certificates import Certificate
 from registry.domain.liveness import describe_index
@@ -26,6 +27,7 @@ from registry.service import Registry
 
 from .measuring import Bench, Measured, check_judgements, check_pair, measure
 from .pairs import Study, units_of
+from .scores import check_scores, operating_points, score_limits, scored_cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ class Certification:
         is_recorded: whether the registry holds it.
         evidence: the file of per-query numbers that it rests on.
         missing: for each finding that is inconclusive, how many more units would show it.
+        operating_points: thresholds of each cell, if the policy asks of scores.
     """
 
     certificate: Certificate
@@ -45,6 +48,7 @@ class Certification:
     is_recorded: bool
     evidence: bytes = field(repr=False)
     missing: tuple[UnitsMissing, ...] = ()
+    operating_points: Mapping[str, tuple[OperatingPoint, ...]] = field(default_factory=dict)
 
 
 def certify(  # noqa: PLR0913 -- what is certified, on what, by which rules, and two named settings
@@ -96,6 +100,8 @@ def certify(  # noqa: PLR0913 -- what is certified, on what, by which rules, and
     for ref in held:
         check_pair(bench, registry.models.get(ref), new)
     check_judgements(bench)
+    for ref in held:
+        check_scores(bench, registry.models.get(ref))
     if on_plan is not None:
         on_plan(plan_units(rules, units_of(probe, rules), probe.groups))
     found = [measure(bench, registry.models.get(ref), new) for ref in held]
@@ -110,7 +116,8 @@ def _issue(bench: Bench, measured: Measured, study: Study, *, dry_run: bool) -> 
         bench.registry.certificates.record(certificate, data)
     is_back, recorded = study is measured.back, not dry_run
     missing = missing_units(study.scores, study.findings, bench.policy)
-    return Certification(certificate, is_back, recorded, data, missing)
+    points = operating_points(bench, measured)
+    return Certification(certificate, is_back, recorded, data, missing, points)
 
 
 def _evidence(bench: Bench, measured: Measured, study: Study) -> Evidence:
@@ -124,6 +131,7 @@ def _evidence(bench: Bench, measured: Measured, study: Study) -> Evidence:
         cells=measured.by_metric,
         planted=planted,
         top={cell: s.top for cell, s in measured.cells.items() if s.top is not None},
+        scored=scored_cells(bench, measured),
     )
 
 
@@ -152,7 +160,7 @@ def _certificate(
         gallery_digest=measured.gallery_digest,
         probe_digest=bench.probe.digest,
         evidence_digest=evidence_digest,
-        limits=_limits(bench, measured) + _too_small(study, bench.policy.min_units),
+        limits=_limits(bench, measured, study) + _too_small(study, bench.policy.min_units),
         environment=_environment(),
         issued_at=now,
         expires_at=now + timedelta(days=bench.policy.valid_days),
@@ -162,13 +170,13 @@ def _certificate(
     )
 
 
-def _limits(bench: Bench, measured: Measured) -> tuple[str, ...]:
+def _limits(bench: Bench, measured: Measured, study: Study) -> tuple[str, ...]:
     spec = bench.registry.galleries.get(bench.gallery).index
     found = [
         "The bounds speak of other queries of the same population on this gallery.",
         "Each version is one training run; variation over seeds was not measured.",
         "Earlier attempts on the same probe set were not counted: many attempts pass by chance.",
-        "Scores and thresholds were not certified, only rankings.",
+        *score_limits(bench, measured, study),
         "That rows of query vectors and of labels belong together was taken on trust.",
         "Metrics are of exact search, which the gallery's own search is."
         if spec.is_exact

@@ -10,23 +10,25 @@ import numpy as np
 from compat.cells import SearchedItems, itself_among, measure_cell, relevance_of
 from compat.evaluation.qrels import relevance_from_qrels
 from compat.evaluation.ranking import RankingScores
+from compat.guarantee import with_guarantee
 from compat.integrity import check_probe_vectors
 from compat.matrix import ByMetric, cell_name, mixed_name, served_name
 from compat.mixing import SHARES, MixedItems, measure_mixed, nest_shares
-from compat.probes import Probe, align_labels, digest_array
+from compat.probes import Probe, digest_array
+from compat.score_metrics import ScoreRules, score_rules
 from compat.served import measure_served
-from registry.arrays import Float32Array, Int64Array, LabelArray
+from registry.arrays import LabelArray
 from registry.domain.canonical import digest_json
 from registry.domain.contracts import Contract, ContractKind
 from registry.domain.galleries import Gallery
 from registry.domain.policies import Policy
 from registry.domain.versions import ModelVersion
-from registry.errors import InvalidInputError, SpaceMismatchError, UndeclaredComparisonError
+from registry.errors import InvalidInputError, UndeclaredComparisonError
 from registry.galleries.search import SearchTarget
-from registry.galleries.segments import SegmentReader
 from registry.service import Registry
 
-from .pairs import TOP_K, Pair, Study, metric_ks, study_pair
+from .items import check_space, reembedded_items, stored_items
+from .pairs import TOP_K, Pair, Study, metric_ks, study_pair, units_of
 
 
 @dataclass(slots=True)
@@ -77,7 +79,13 @@ class Bench:
             metric=self.registry.galleries.get(self.gallery).metric,
             ks=metric_ks(self.policy),
             top_k=TOP_K,
+            rules=self.rules,
         )
+
+    @property
+    def rules(self) -> ScoreRules | None:
+        """What the policy asks of scores, if anything."""
+        return score_rules(self.policy, units_of(self.probe, self.policy))
 
 
 def measure(bench: Bench, old: ModelVersion, new: ModelVersion) -> Measured:
@@ -94,7 +102,7 @@ def measure(bench: Bench, old: ModelVersion, new: ModelVersion) -> Measured:
     contract = _contract(bench, new, old)
     state = bench.registry.galleries.state(bench.gallery)
     readers = bench.registry.galleries.readers_of(state, old.ref)
-    items = _stored_items(readers, bench)
+    items = stored_items(readers, bench.probe, bench.gallery)
     _check_answerable(bench, items)
     baseline = bench.cell(old, items, _itself(old))
     pair = Pair(new.ref, old.ref, old.ref, contract, state.gallery.metric)
@@ -109,7 +117,7 @@ def measure(bench: Bench, old: ModelVersion, new: ModelVersion) -> Measured:
         state.gallery,
         {
             cell_name(old.ref, old.ref): baseline,
-            cell_name(new.ref, old.ref): forward.scores.candidate,
+            cell_name(new.ref, old.ref): _guaranteed(bench, pair, baseline, forward, items),
         },
         items.ids,
         digest_json(
@@ -123,6 +131,25 @@ def measure(bench: Bench, old: ModelVersion, new: ModelVersion) -> Measured:
     if bench.probe.reembedded is not None:
         _measure_back(bench, old, new, items, measured)
     return measured
+
+
+def _guaranteed(
+    bench: Bench, pair: Pair, baseline: RankingScores, forward: Study, items: SearchedItems
+) -> RankingScores:
+    """Return the certified cell, with the queries whose first hit is guaranteed."""
+    old, new = (
+        bench.probe.vectors_of(ref).vectors for ref in (pair.baseline_version, pair.query_version)
+    )
+    return with_guarantee(
+        forward.scores.candidate,
+        baseline,
+        old_queries=old,
+        new_queries=new,
+        asked=bench.probe.queries,
+        items=items,
+        contract=pair.contract,
+        metric=pair.metric,
+    )
 
 
 def _measure_served(
@@ -153,14 +180,14 @@ def check_pair(bench: Bench, old: ModelVersion, new: ModelVersion) -> None:
     _contract(bench, new, old)
     for version in (old, new):
         queries = bench.probe.vectors_of(version.ref)
-        _check_space(queries.version, version)
+        check_space(queries.version, version)
         check_probe_vectors(queries)
 
 
 def _measure_back(
     bench: Bench, old: ModelVersion, new: ModelVersion, items: SearchedItems, measured: Measured
 ) -> None:
-    again = _reembedded_items(bench, new, items)
+    again = reembedded_items(bench.probe, new, items, bench.gallery)
     measured.cells[cell_name(new.ref, new.ref)] = bench.cell(new, again, _itself(new))
     _measure_mixed(bench, old, new, items, again, measured)
     state = bench.registry.galleries.state(bench.gallery)
@@ -192,6 +219,7 @@ def _measure_mixed(
             mixed,
             ks=metric_ks(bench.policy),
             top_k=TOP_K,
+            rules=bench.rules,
         )
 
 
@@ -207,52 +235,6 @@ def _contract(bench: Bench, query: ModelVersion, gallery: ModelVersion) -> Contr
             hint=f"samespace model declare {query.ref} {gallery.ref} --dims N",
         )
     return found
-
-
-def _check_space(found: ModelVersion, expected: ModelVersion) -> None:
-    if found.fingerprint != expected.fingerprint:
-        raise SpaceMismatchError(
-            f"the probe's vectors of {expected.ref} carry another fingerprint: "
-            f"{found.fingerprint[:19]}…, not {expected.fingerprint[:19]}…",
-            hint="embed the queries again with the registered model",
-        )
-
-
-def _stored_items(readers: Sequence[SegmentReader], bench: Bench) -> SearchedItems:
-    ids = np.concatenate([reader.take_ids(reader.live_positions()) for reader in readers])
-    given = bench.probe.gallery_labels
-    labels = ids if given is None else align_labels(given, ids, bench.gallery)
-    blocks = [block for reader in readers for block in _live_blocks(reader)]
-    return SearchedItems(ids, labels, blocks)
-
-
-def _live_blocks(reader: SegmentReader) -> list[Float32Array]:
-    live = reader.live_positions()
-    if len(live) == reader.n_rows:
-        return [block for _, block in reader.blocks()]
-    return [block[_within(live, first, len(block))] for first, block in reader.blocks()]
-
-
-def _within(positions: Int64Array, first: int, size: int) -> Int64Array:
-    inside = positions[(positions >= first) & (positions < first + size)]
-    return inside - first
-
-
-def _reembedded_items(bench: Bench, new: ModelVersion, items: SearchedItems) -> SearchedItems:
-    again = bench.probe.reembedded
-    if again is None:
-        raise InvalidInputError("the probe has no re-embedded items")
-    _check_space(again.version, new)
-    place = {item: row for row, item in enumerate(again.ids.tolist())}
-    missing = [item for item in items.ids.tolist() if item not in place]
-    if missing:
-        raise InvalidInputError(
-            f"{len(missing)} of {len(items.ids)} items of gallery {bench.gallery!r} are not among "
-            f"the re-embedded ones, for example {missing[0]!r}",
-            hint="embed all of them with the new version, or leave the re-embedded items out",
-        )
-    rows = np.array([place[item] for item in items.ids.tolist()])
-    return SearchedItems(items.ids, items.labels, [again.vectors[rows]])
 
 
 def _check_answerable(bench: Bench, items: SearchedItems) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from ..errors import InvalidInputError
 from .canonical import Json, digest_json
 from .certificates import Criterion
+from .score_metrics import KNOWN, parse_score_metric
 
 _METRIC = re.compile(r"mAP|MRR|mAP@R|(hit|recall|nDCG|kept)@[1-9][0-9]*")
 _BEFORE: Mapping[str, Json] = {"average": "ratio", "largest_unit": None, "min_units": 1}
@@ -22,7 +23,8 @@ class Requirement:
     Attributes:
         metric: a per-query metric: ``mAP`` (AP of each query), ``MRR`` (reciprocal rank),
             ``mAP@R``, ``hit@k``, ``recall@k``, ``nDCG@k``, or ``kept@k``: 0 where the old query had
-            a relevant item among its first k and the new one has none, else 1.
+            a relevant item among its first k and the new one has none, else 1; or one of scores,
+            such as ``TAR@FAR=0.01`` (`score_metrics`).
         criterion: better than the baseline, or not worse by more than the margin.
         margin: how much worse is still accepted, in units of the metric; 0 for superiority.
     """
@@ -32,10 +34,10 @@ class Requirement:
     margin: float = 0.0
 
     def __post_init__(self) -> None:
-        if not _METRIC.fullmatch(self.metric):
+        if not _METRIC.fullmatch(self.metric) and parse_score_metric(self.metric) is None:
             raise InvalidInputError(
                 f"no metric is named {self.metric!r}",
-                hint="known: mAP, mAP@R, MRR, hit@k, recall@k, nDCG@k, kept@k",
+                hint=f"known: mAP, mAP@R, MRR, hit@k, recall@k, nDCG@k, kept@k, {KNOWN}",
             )
         is_loss_free = self.criterion is Criterion.SUPERIORITY or self.margin == 0
         if self.metric.startswith("kept@") and is_loss_free:
@@ -201,9 +203,11 @@ def _requirements(values: Sequence[Mapping[str, Any]]) -> tuple[Requirement, ...
             margin = float(value.get("margin", 0.0))
             found.append(Requirement(str(value["metric"]), criterion, margin))
         except (KeyError, ValueError) as error:
+            own_hint = error.hint if isinstance(error, InvalidInputError) else None
             raise InvalidInputError(
                 f"policy: a requirement is wrong: {error}",
-                hint="each has a metric, a criterion ('superiority' or 'non-inferiority') "
+                hint=own_hint
+                or "each has a metric, a criterion ('superiority' or 'non-inferiority') "
                 "and a margin",
             ) from error
     return tuple(found)
