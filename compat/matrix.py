@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from registry.arrays import Float64Array
+from registry.domain.certificates import Certificate
 from registry.domain.refs import VersionRef
 from registry.domain.score_metrics import parse_score_metric
 
@@ -20,6 +21,15 @@ ByMetric = Mapping[str, Float64Array]
 def cell_name(query: VersionRef, gallery: VersionRef) -> str:
     """Return the name of the cell of one version's queries on another's vectors."""
     return f"{query} -> {gallery}"
+
+
+def certified_cells(certificate: Certificate) -> tuple[str, str]:
+    """Return the names of the cell that a certificate's is held against, and of its own."""
+    baseline = certificate.baseline_version
+    return (
+        cell_name(baseline, baseline),
+        cell_name(certificate.query_version, certificate.gallery_version),
+    )
 
 
 MIXED = "mixed"

@@ -14,6 +14,7 @@ import numpy as np
 from registry.arrays import Int64Array, LabelArray
 from registry.domain.certificates import Criterion, Finding, Verdict
 from registry.domain.policies import Policy, Requirement
+from registry.domain.score_metrics import parse_score_metric
 
 from .certification import KEPT, PairedScores
 from .stats.clusters import cluster_means
@@ -70,8 +71,9 @@ def plan_units(
     """Return how many units each requirement takes, before anything is measured.
 
     Assumed is a standard deviation of `ASSUMED_SD` and no difference, or `ASSUMED_GAIN` where
-    superiority is required; of what is to be kept, that half of the margin is lost. Units count
-    alike, so with ``average = "query"`` and unequal units it takes more.
+    superiority is required; of what is to be kept, that half of the margin is lost; and of false
+    accepts, which are rare, a standard deviation as large as the margin. Units count alike, so
+    with ``average = "query"`` and unequal units it takes more.
 
     Args:
         policy: the rules.
@@ -102,6 +104,8 @@ def _assumed(rule: Requirement) -> tuple[float, float]:
         return -rule.margin / 2, binary_sd(rule.margin / 2, -rule.margin / 2)
     if rule.criterion is Criterion.SUPERIORITY or rule.margin == 0:
         return ASSUMED_GAIN, ASSUMED_SD
+    if (score := parse_score_metric(rule.metric)) is not None and score.is_about_rejecting:
+        return 0.0, min(ASSUMED_SD, rule.margin)
     return 0.0, ASSUMED_SD
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+from .score_metrics import ratio_asked
 from .scored import OperatingPoint
 
 
 def threshold_sentences(
     points: Mapping[str, Sequence[OperatingPoint]], baseline: str, cell: str
 ) -> list[str]:
-    """Say for each operating point what was found in the baseline's cell and in the certified one.
+    """Say for each operating point what was measured in the baseline's cell and in the certified.
 
     Args:
         points: operating points by cell, of one policy.
@@ -22,11 +23,20 @@ def threshold_sentences(
     """
     pairs = zip(points.get(baseline, ()), points.get(cell, ()), strict=True)
     return [
-        _deployed(old, new, baseline, cell)
-        if old.is_deployed
-        else _recalibrated(old, new, baseline, cell)
+        f"{cell!r}, {_deployed(old, new) if old.is_deployed else _recalibrated(old, new)}: "
+        "measured, without a bound."
         for old, new in pairs
     ]
+
+
+def ratio_note(metrics: Iterable[str]) -> str | None:
+    """Say what stands as the baseline of a ratio of FAR, if one is among some metrics."""
+    if not any(ratio_asked(metric) for metric in metrics):
+        return None
+    return (
+        "Of FAR<=rx the value before is what it allows, 1 - r times the FAR before, and the value "
+        "after is 1 - FAR."
+    )
 
 
 def ratio(old: OperatingPoint, new: OperatingPoint) -> float | None:
@@ -42,18 +52,16 @@ def times(old: OperatingPoint, new: OperatingPoint) -> str:
     return "none before" if new.error_rate > 0 else "none, before or after"
 
 
-def _deployed(old: OperatingPoint, new: OperatingPoint, baseline: str, cell: str) -> str:
+def _deployed(old: OperatingPoint, new: OperatingPoint) -> str:
     return (
-        f"At {old.name} the share of impostor pairs accepted (FAR) was {old.error_rate:.3g} for "
-        f"{baseline!r} and {new.error_rate:.3g} for {cell!r}, {times(old, new)}: measured over all "
-        "pairs, no claim with a bound."
+        f"at {old.name}: FAR of all pairs {old.error_rate:.3g} before and {new.error_rate:.3g} "
+        f"after ({times(old, new)})"
     )
 
 
-def _recalibrated(old: OperatingPoint, new: OperatingPoint, baseline: str, cell: str) -> str:
+def _recalibrated(old: OperatingPoint, new: OperatingPoint) -> str:
     return (
-        f"{old.name} is kept by the threshold {old.threshold:.4f} for {baseline!r} and by "
-        f"{new.threshold:.4f} for {cell!r}, found on all queries; found on one half of the units "
-        f"and used on the other, the rate came to {old.error_rate:.3g} and {new.error_rate:.3g}. "
-        "Bounds take thresholds as found: they do not say how another draw would move them."
+        f"at {old.name}: kept by the threshold {old.threshold:.4f} before and "
+        f"{new.threshold:.4f} after; kept on one half of the units, the other half had "
+        f"{old.error_rate:.3g} and {new.error_rate:.3g}"
     )

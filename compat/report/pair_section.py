@@ -1,6 +1,8 @@
-"""One certificate as a section of a page: findings, differences, flips, classes, controls."""
+"""One certificate as a section of a page: findings, differences, scores, flips, controls."""
 
 from __future__ import annotations
+
+from compat.score_words import ratio_note
 
 from . import words
 from .contents import Entry
@@ -14,6 +16,7 @@ from .differences import (
 from .forest import forest
 from .histogram_plot import histogram_plot, summary
 from .overview import badge
+from .score_section import guarantee_words, score_section
 from .tables import table
 from .text import Html, join, percent, required, signed, tag
 
@@ -26,7 +29,7 @@ def pair_section(place: int, entry: Entry) -> Html:
     head = tag("h2", words.heading(entry), {"id": f"{name}-heading"})
     verdict = (badge(entry.certificate.verdict), " ", entry.certificate.statement, ".")
     parts = (head, tag("p", join(verdict, "")), _findings(entry), _differences(entry))
-    more = (_flips(entry), _classes(entry), _controls(entry))
+    more = (_scores(entry), _flips(entry), _classes(entry), _controls(entry))
     shape = {"id": name, "class": "pair", "aria-labelledby": f"{name}-heading"}
     return tag("section", join((*parts, *more)), shape)
 
@@ -57,7 +60,9 @@ def _findings(entry: Entry) -> Html:
     worst = tag("p", words.worst_sentence(made))
     plot = tag("figure", forest(made.findings))
     shown = table("Findings", (*columns, *more), rows)
-    return _part("Findings", join((tag("p", note), plot, worst, shown)))
+    ratio = ratio_note(entry.metrics)
+    about = Html("") if ratio is None else tag("p", ratio)
+    return _part("Findings", join((tag("p", note), plot, worst, shown, about)))
 
 
 def _differences(entry: Entry) -> Html:
@@ -72,6 +77,11 @@ def _differences(entry: Entry) -> Html:
     if not figures:
         return Html("")
     return _part("Differences, query by query", tag("div", join(figures), {"class": "pairwise"}))
+
+
+def _scores(entry: Entry) -> Html:
+    content = score_section(entry)
+    return _part("Scores and thresholds", content) if content else content
 
 
 def _flips(entry: Entry) -> Html:
@@ -91,7 +101,9 @@ def _flips(entry: Entry) -> Html:
     ]
     columns = ("group", "#right before, wrong now", "#rate", "#wrong before, right now", "#rate")
     shown = table("Flips of the first hit (hit@1)", (*columns, "#queries"), rows)
-    return _part("Flips", join((shown, _flipped_ids(entry))))
+    said = guarantee_words(entry)
+    guarantee = Html("") if said is None else tag("p", said)
+    return _part("Flips", join((shown, _flipped_ids(entry), guarantee)))
 
 
 def _flipped_ids(entry: Entry) -> Html:

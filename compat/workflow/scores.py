@@ -103,9 +103,15 @@ def score_limits(bench: Bench, measured: Measured, study: Study) -> list[str]:
         return ["Scores and thresholds were not certified, only rankings."]
     named = ", ".join(dict.fromkeys(one.point for one in asked))
     support = _support(bench, measured.item_ids, study.scores.baseline.n_relevant)
+    recalibrated = [at for at in dict.fromkeys(one.at for one in asked) if at != "score"]
+    found = (
+        "Bounds take recalibrated thresholds as they were found on the other half of the units: "
+        "they do not say how another draw would move them."
+    )
     return [
         f"Of scores and thresholds only what holds at {named} was certified.",
-        *(support.sentence(at) for at in dict.fromkeys(one.at for one in asked) if at != "score"),
+        *(support.sentence(at) for at in recalibrated),
+        *([found] if recalibrated else []),
         *threshold_sentences(operating_points(bench, measured), *cells_of(study.pair)),
     ]
 

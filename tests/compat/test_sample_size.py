@@ -46,6 +46,14 @@ def test_what_is_kept_needs_few_enough_losses() -> None:
     assert kept.n_units > kept.n_resolving
 
 
+@pytest.mark.parametrize("metric", ["TRR@score=0.6", "FAR<=2x@score=0.6"])
+def test_false_accepts_spread_less_than_what_is_found(metric: str) -> None:
+    rules = (Requirement(metric, NON_INFERIORITY, 0.01), Requirement("mAP", NON_INFERIORITY, 0.01))
+    rare, usual = plan_units(replace(POLICY, requirements=rules), np.arange(N), GROUPS)
+    assert (rare.difference, rare.sd) == (0.0, 0.01)
+    assert rare.n_resolving == usual.n_resolving <= rare.n_units < usual.n_units
+
+
 @pytest.mark.parametrize("level", [0.9, 0.99])
 def test_a_plan_follows_the_policy(level: float) -> None:
     found = plan_units(replace(POLICY, confidence_level=level), np.arange(N), GROUPS)
