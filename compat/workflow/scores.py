@@ -106,7 +106,8 @@ def score_limits(bench: Bench, measured: Measured, study: Study) -> list[str]:
     recalibrated = [at for at in dict.fromkeys(one.at for one in asked) if at != "score"]
     found = (
         "Bounds take recalibrated thresholds as they were found on the other half of the units: "
-        "they do not say how another draw would move them."
+        "where impostor scores differ much between units they are wrong more often than their "
+        "level says. Those of a deployed score are not."
     )
     return [
         f"Of scores and thresholds only what holds at {named} was certified.",

@@ -267,12 +267,16 @@ def test_the_certificate_says_what_of_scores_was_certified(world: World) -> None
     (far,), (fpir,) = (limits(certificate, f"The smallest {at} that") for at in ("FAR", "FPIR"))
     assert "supports is 0.0722: 40 independent units, 9360 impostor pairs" in far
     assert "supports is 0.375: 40 independent units, 80 searches" in fpir
-    (deployed,) = limits(certificate, "At score=0.5 the share of impostor pairs accepted")
+    (deployed,) = limits(certificate, "at score=0.5: FAR of all pairs")
     old, new = (
         {p.name: p for p in made.operating_points[cell]}["score=0.5"] for cell in (OWN, CROSS)
     )
     assert f"{new.error_rate / old.error_rate:.3g} times as many" in deployed
-    assert len(limits(certificate, "is kept by the threshold")) == 2
+    assert deployed.startswith(f"{CROSS!r}, at score=0.5")
+    assert len(limits(certificate, "kept by the threshold")) == 2
+    assert len(limits(certificate, "Bounds take recalibrated thresholds")) == 1
+    fixed = one(world, world.probe(), asking({"TAR@score=0.5": 0.3})).certificate
+    assert limits(fixed, "recalibrated") == limits(fixed, "supports is") == []
 
 
 def test_evidence_holds_the_curve_and_nothing_that_changes_from_run_to_run(world: World) -> None:
