@@ -57,13 +57,16 @@ class Wanted:
     half: int | None = None
 
 
-def pass_once(pairs: PairScores, halves: Int64Array, thresholds: Float32Array) -> FirstPass:
+def pass_once(
+    pairs: PairScores, halves: Int64Array, thresholds: Float32Array, *, is_counted: bool
+) -> FirstPass:
     """Stream the scores once; the genuine ones are kept by `pairs`.
 
     Args:
         pairs: what is streamed.
         halves: 0 or 1. Shape: (n_queries,)
         thresholds: Shape: (n_thresholds,)
+        is_counted: whether keys are counted; otherwise the counts are 0.
     """
     upper = np.zeros(2 * N_BINS, dtype=np.int64)
     best = np.full(len(halves), _NOBODY)
@@ -72,8 +75,9 @@ def pass_once(pairs: PairScores, halves: Int64Array, thresholds: Float32Array) -
         best[piece.rows] = np.maximum(best[piece.rows], piece.items.max(axis=0))
         for column, threshold in enumerate(thresholds):
             matches[piece.rows, column] += count_true(piece.items >= threshold)
-        places = halves[piece.rows] * N_BINS + (_keys(piece) >> np.uint32(16))
-        upper += np.bincount(places.ravel(order="K"), minlength=2 * N_BINS)
+        if is_counted:
+            places = halves[piece.rows] * N_BINS + (_keys(piece) >> np.uint32(16))
+            upper += np.bincount(places.ravel(order="K"), minlength=2 * N_BINS)
     by_half = upper.reshape(2, N_BINS)
     by_half[:, int(keys_of(np.array([_NOBODY]))[0]) >> 16] = 0  # holds no finite score
     return FirstPass(by_half, best, matches)

@@ -130,7 +130,8 @@ def measure_points(  # noqa: PLR0913 -- four arrays, three kinds of operating po
     for rates in (false_match_rates, false_positive_rates):
         checked_rates(rates, len(queries), 0, what="queries")
     given = np.array(deployed, dtype=np.float32)
-    seen = pass_once(pairs, halves, given)
+    is_counted = with_curve or len(false_match_rates) > 0
+    seen = pass_once(pairs, halves, given, is_counted=is_counted)
     job = _Job(pairs, halves, n_genuine, seen)
     verified, curve = job.verified(false_match_rates, with_curve=with_curve)
     return OperatingPoints(

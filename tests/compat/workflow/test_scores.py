@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from compat.evaluation import Qrels
 from compat.evidence import read_evidence
 from compat.probes import Labels, Probe
 from compat.replay import replay
@@ -246,6 +247,20 @@ def test_one_class_only_has_no_impostor_pairs(
     with pytest.raises(InvalidInputError, match="80 of 80 queries have no impostor pair") as caught:
         one(world, single, asking({"TAR@score=0.5": 0.1}))
     assert "measure on several classes" in str(caught.value.hint)
+
+
+def test_judgements_tell_genuine_pairs_too(world: World) -> None:
+    """What was judged relevant is genuine, everything else an impostor; each query is a unit."""
+    probe = world.probe()
+    rows, columns_ = np.nonzero(world.query_classes[:, None] == world.item_classes)
+    ids = probe.queries.ids
+    judged = Qrels(ids[rows], np.arange(N_ITEMS)[columns_], np.ones(len(rows)))
+    policy = replace(asking({"TAR@FAR=0.1": 0.3, "TRR@score=0.5": 0.3}), unit="query")
+    by_label = columns(one(world, probe, policy))
+    probe = replace(probe, queries=Labels.judged(ids, judged), gallery_labels=None)
+    by_judgement = columns(one(world, probe, policy))
+    for column in (f"{CROSS} | TAR@FAR=0.1", f"{OWN} | TRR@score=0.5", f"{CROSS} | best impostor"):
+        assert by_judgement[column] == by_label[column]
 
 
 def limits(certificate: Certificate, words: str) -> list[str]:
