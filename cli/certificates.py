@@ -147,7 +147,7 @@ def _findings(certificate: Certificate) -> RenderableType:
         (
             f.group,
             f.metric,
-            "> 0" if f.criterion is Criterion.SUPERIORITY else f">= -{f.margin:g}",
+            "> 0" if f.criterion is Criterion.SUPERIORITY else f">= {0 - f.margin:g}",
             f"{f.baseline:.4f}",
             f"{f.candidate:.4f}",
             f"{f.difference:+.4f}",

@@ -107,15 +107,8 @@ class RankingScores:
             found = {name: values for name, values in by_name.items() if name.startswith(prefix)}
             return {int(name.removeprefix(prefix)): values for name, values in found.items()}
 
-        found = cls(
-            by_name["mAP"],
-            by_k("hit"),
-            by_k("recall"),
-            n_relevant,
-            by_k("nDCG"),
-            by_name.get("MRR"),
-            by_name.get("mAP@R"),
-        )
+        ranks = (by_name.get("MRR"), by_name.get("mAP@R"))
+        found = cls(by_name["mAP"], by_k("hit"), by_k("recall"), n_relevant, by_k("nDCG"), *ranks)
         known = found.by_name
         return replace(found, more={n: v for n, v in by_name.items() if n not in known})
 

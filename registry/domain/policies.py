@@ -60,6 +60,8 @@ class Requirement:
     def __str__(self) -> str:
         if self.criterion is Criterion.SUPERIORITY:
             return f"{self.metric} better"
+        if self.metric.startswith("FAR<="):
+            return self.metric + (f", missed by at most {self.margin:g}" if self.margin else "")
         return f"{self.metric} not worse by more than {self.margin:g}"
 
 

@@ -71,3 +71,9 @@ def test_error_rates_are_refused_with_the_name_to_use(name: str, instead: str) -
 def test_numbers_out_of_range_are_refused(name: str, says: str) -> None:
     with pytest.raises(InvalidInputError, match=says):
         Requirement(name, Criterion.SUPERIORITY)
+
+
+def test_a_ratio_is_said_in_words_that_fit_it() -> None:
+    margins = {0.0: "FAR<=2x@score=0.6", 0.01: "FAR<=2x@score=0.6, missed by at most 0.01"}
+    for margin, said in margins.items():
+        assert str(Requirement("FAR<=2x@score=0.6", Criterion.NON_INFERIORITY, margin)) == said
