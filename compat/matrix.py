@@ -7,12 +7,13 @@ from collections.abc import Mapping
 import numpy as np
 
 from registry.arrays import Float64Array
-from registry.domain.certificates import mixed_place
+from registry.domain.certificates import Certificate, mixed_place
 from registry.domain.refs import VersionRef
+from registry.domain.score_metrics import parse_score_metric
 
 from .probes import ALL, Labels
 
-MATRIX_METRICS = ("mAP", "hit@1", "hit@5", "recall@10")
+MATRIX_METRICS = ("mAP", "hit@1", "hit@5", "recall@10", "guaranteed@1")
 
 ByMetric = Mapping[str, Float64Array]
 
@@ -20,6 +21,15 @@ ByMetric = Mapping[str, Float64Array]
 def cell_name(query: VersionRef, gallery: VersionRef) -> str:
     """Return the name of the cell of one version's queries on another's vectors."""
     return f"{query} -> {gallery}"
+
+
+def certified_cells(certificate: Certificate) -> tuple[str, str]:
+    """Return the names of the cell that a certificate's is held against, and of its own."""
+    baseline = certificate.baseline_version
+    return (
+        cell_name(baseline, baseline),
+        cell_name(certificate.query_version, certificate.gallery_version),
+    )
 
 
 def mixed_name(query: VersionRef, share: float) -> str:
@@ -37,7 +47,7 @@ def matrix_of(
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Return the means of every cell, over all queries and over each group of them.
 
-    A cell has those of `MATRIX_METRICS` that were measured in it.
+    A cell has those of `MATRIX_METRICS` that were measured in it, and what was asked of its scores.
 
     Args:
         cells: per-query numbers by metric, of each cell.
@@ -46,8 +56,12 @@ def matrix_of(
     rows = {ALL: np.arange(len(asked.ids)), **asked.by_group}
     return {
         cell: {
-            group: {name: float(of[name][row].mean()) for name in MATRIX_METRICS if name in of}
+            group: {name: float(of[name][row].mean()) for name in of if _is_shown(name)}
             for group, row in rows.items()
         }
         for cell, of in cells.items()
     }
+
+
+def _is_shown(name: str) -> bool:
+    return name in MATRIX_METRICS or parse_score_metric(name) is not None

@@ -20,6 +20,7 @@ from registry.galleries.search import prepare_gallery, prepare_queries
 from .cells import SearchedItems, itself_among, relevance_of
 from .evaluation.ranking import RankingScores, score_rankings
 from .probes import Labels
+from .score_metrics import ScoreRules, with_points
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,20 +54,24 @@ def nest_shares(n_items: int, shares: Sequence[float], rng: np.random.Generator)
 
 
 def measure_mixed(
-    queries: Float32Array, asked: Labels, items: MixedItems, *, ks: Sequence[int], top_k: int = 0
+    queries: Float32Array,
+    asked: Labels,
+    items: MixedItems,
+    *,
+    ks: Sequence[int],
+    top_k: int = 0,
+    rules: ScoreRules | None = None,
 ) -> RankingScores:
     """Score every query's ranking of a mixed gallery by exact search; see `measure_cell`.
 
     Both parts are searched in one pass: old vectors fill the first coordinates of a longer one,
     new ones the others, and the rest is 0, so that a product is that of the item's own part.
     """
-    return score_rankings(
-        _stacked_queries(queries, items),
-        MixedBlocks(items),
-        relevance_of(asked, items.old),
-        ks=ks,
-        excluded=itself_among(asked, items.old),
-        top_k=top_k,
+    stacked, blocks = _stacked_queries(queries, items), MixedBlocks(items)
+    relevance, excluded = relevance_of(asked, items.old), itself_among(asked, items.old)
+    scores = score_rankings(stacked, blocks, relevance, ks=ks, excluded=excluded, top_k=top_k)
+    return with_points(
+        scores, rules, stacked, blocks, relevance, excluded=excluded, metric="inner_product"
     )
 
 

@@ -21,6 +21,7 @@ from ._relevance import Relevance
 from ._scoring import CHUNK, ROWS, exactly, padded, score_block
 from ._streaming import FEW, rank_few
 from ._top import TopItems
+from .operating_points import OperatingPoints
 
 __all__ = ["RankingScores", "Relevance", "TopItems", "score_rankings"]
 
@@ -47,6 +48,8 @@ class RankingScores:
         average_precision_at_r: AP of the first R ranks, where R items are relevant; its mean is
             mAP@R. Shape: (n_queries,)
         top: the first items of each query, if they were asked for.
+        more: further numbers, in [0, 1] too, by their names. Shape of each: (n_queries,)
+        points: what scores and thresholds do, if they were asked for.
     """
 
     average_precision: Float64Array
@@ -57,6 +60,8 @@ class RankingScores:
     reciprocal_rank: Float64Array | None = None
     average_precision_at_r: Float64Array | None = None
     top: TopItems | None = None
+    more: Mapping[str, Float64Array] = field(default_factory=dict)
+    points: OperatingPoints | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -68,7 +73,7 @@ class RankingScores:
 
         Args:
             name: ``mAP``, ``MRR``, ``mAP@R``, or ``hit@k``, ``recall@k``, ``nDCG@k`` with a k
-                that was asked for.
+                that was asked for, or one of `more`.
 
         Raises:
             ValueError: if nothing has that name.
@@ -89,7 +94,7 @@ class RankingScores:
         found = {name: values for name, values in whole.items() if values is not None}
         for family, by_k in (("hit", self.hit), ("recall", self.recall), ("nDCG", self.ndcg)):
             found |= {f"{family}@{k}": values for k, values in by_k.items()}
-        return found
+        return found | dict(self.more)
 
 
 def score_rankings(  # noqa: PLR0913 (one door, three arrays and four named settings)

@@ -83,10 +83,12 @@ class BackfillCurve:
     Attributes:
         metric: what is measured.
         points: in ascending order of the share.
+        items: the version that made the items, where there may be several.
     """
 
     metric: str
     points: tuple[BackfillPoint, ...]
+    items: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

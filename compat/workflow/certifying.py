@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
@@ -17,6 +17,7 @@ from compat.integrity import describe_probe
 from compat.matrix import cell_name, matrix_of
 from compat.probes import Probe
 from compat.sample_size import UnitsMissing, UnitsNeeded, missing_units, plan_units
+from compat.scored import OperatingPoint
 from registry.domain.attempts import Attempt
 from registry.domain.canonical import Json
 from registry.domain.certificates import ON_MIXED, ON_OLD, Certificate
@@ -30,6 +31,7 @@ from .attempts import count_attempt
 from .items import check_judgements
 from .measuring import Bench, Measured, check_pair, measure
 from .pairs import Study, units_of
+from .scores import check_scores, operating_points, score_limits, scored_cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class Certification:
         is_recorded: whether the registry holds it.
         evidence: the file of per-query numbers that it rests on.
         missing: for each finding that is inconclusive, how many more units would show it.
+        operating_points: thresholds of each cell, if the policy asks of scores.
     """
 
     certificate: Certificate
@@ -49,6 +52,7 @@ class Certification:
     is_recorded: bool
     evidence: bytes = field(repr=False)
     missing: tuple[UnitsMissing, ...] = ()
+    operating_points: Mapping[str, tuple[OperatingPoint, ...]] = field(default_factory=dict)
 
 
 def certify(  # noqa: PLR0913 -- what is certified, on what, by which rules, and two named settings
@@ -103,6 +107,8 @@ def certify(  # noqa: PLR0913 -- what is certified, on what, by which rules, and
         check_pair(bench, registry.models.get(ref), new)
     check_judgements(registry, gallery, probe.queries)
     _check_places(rules, probe)
+    for ref in held:
+        check_scores(bench, registry.models.get(ref))
     if on_plan is not None:
         on_plan(plan_units(rules, units_of(probe, rules), probe.groups))
     found = [measure(bench, registry.models.get(ref), new) for ref in held]
@@ -138,7 +144,8 @@ def _issue(
         bench.registry.certificates.record(certificate, data)
     is_back, recorded = study is measured.back, not dry_run
     missing = missing_units(study.scores, study.findings, bench.policy)
-    return Certification(certificate, is_back, recorded, data, missing)
+    points = operating_points(bench, measured)
+    return Certification(certificate, is_back, recorded, data, missing, points)
 
 
 def _evidence(bench: Bench, measured: Measured, study: Study) -> Evidence:
@@ -152,6 +159,7 @@ def _evidence(bench: Bench, measured: Measured, study: Study) -> Evidence:
         cells=measured.by_metric,
         planted=planted,
         top={cell: s.top for cell, s in measured.cells.items() if s.top is not None},
+        scored=scored_cells(bench, measured),
     )
 
 
@@ -182,7 +190,7 @@ def _certificate(
         evidence_digest=evidence_digest,
         limits=(
             describe_attempt(said.policy, said.attempt),
-            *_limits(bench, measured),
+            *_limits(bench, measured, study),
             *_too_small(study, bench.policy.min_units),
         ),
         environment=_environment(),
@@ -195,12 +203,12 @@ def _certificate(
     )
 
 
-def _limits(bench: Bench, measured: Measured) -> tuple[str, ...]:
+def _limits(bench: Bench, measured: Measured, study: Study) -> tuple[str, ...]:
     spec = bench.registry.galleries.get(bench.gallery).index
     found = [
         "The bounds speak of other queries of the same population on this gallery.",
         "Each version is one training run; variation over seeds was not measured.",
-        "Scores and thresholds were not certified, only rankings.",
+        *score_limits(bench, measured, study),
         "That rows of query vectors and of labels belong together was taken on trust.",
         "Metrics are of exact search, which the gallery's own search is."
         if spec.is_exact

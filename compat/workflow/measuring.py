@@ -9,10 +9,12 @@ import numpy as np
 
 from compat.cells import SearchedItems, measure_cell
 from compat.evaluation.ranking import RankingScores
+from compat.guarantee import with_guarantee
 from compat.integrity import check_probe_vectors
 from compat.matrix import ByMetric, cell_name, mixed_name, served_name
 from compat.mixing import MixedItems, measure_mixed, nest_shares
 from compat.probes import Probe, digest_array
+from compat.score_metrics import ScoreRules, score_rules
 from compat.served import exactly_served, measure_served, served_metrics
 from registry.arrays import LabelArray
 from registry.domain.canonical import digest_json
@@ -34,6 +36,7 @@ from .pairs import (
     paired,
     study_pair,
     top_depth,
+    units_of,
 )
 
 
@@ -92,7 +95,13 @@ class Bench:
             metric=self.registry.galleries.get(self.gallery).metric,
             ks=metric_ks(self.policy),
             top_k=top_depth(self.policy),
+            rules=self.rules,
         )
+
+    @property
+    def rules(self) -> ScoreRules | None:
+        """What the policy asks of scores, if anything."""
+        return score_rules(self.policy, units_of(self.probe, self.policy))
 
 
 def measure(bench: Bench, old: ModelVersion, new: ModelVersion) -> Measured:
@@ -124,7 +133,7 @@ def measure(bench: Bench, old: ModelVersion, new: ModelVersion) -> Measured:
         state.gallery,
         {
             cell_name(old.ref, old.ref): baseline,
-            cell_name(new.ref, old.ref): forward.measured,
+            cell_name(new.ref, old.ref): _guaranteed(bench, pair, baseline, forward, items),
         },
         items.ids,
         digest_json(
@@ -135,6 +144,25 @@ def measure(bench: Bench, old: ModelVersion, new: ModelVersion) -> Measured:
     if bench.probe.reembedded is not None:
         _measure_back(bench, old, new, items, measured)
     return measured
+
+
+def _guaranteed(
+    bench: Bench, pair: Pair, baseline: RankingScores, forward: Study, items: SearchedItems
+) -> RankingScores:
+    """Return the certified cell, with the queries whose first hit is guaranteed."""
+    old, new = (
+        bench.probe.vectors_of(ref).vectors for ref in (pair.baseline_version, pair.query_version)
+    )
+    return with_guarantee(
+        forward.measured,
+        baseline,
+        old_queries=old,
+        new_queries=new,
+        asked=bench.probe.queries,
+        items=items,
+        contract=pair.contract,
+        metric=pair.metric,
+    )
 
 
 def _measure_on_index(
@@ -231,6 +259,7 @@ def _measure_mixed(
             replace(items, is_new=is_new),
             ks=metric_ks(policy),
             top_k=TOP_K,
+            rules=bench.rules,
         )
         measured.cells[mixed_name(query.ref, share)] = found
         if policy.asks(ON_MIXED):

@@ -13,6 +13,7 @@ from compat.controls import OLD, RANDOM, ROTATED, judge_controls
 from compat.evaluation.ranking import RankingScores
 from compat.matrix import ByMetric
 from compat.probes import Probe
+from compat.score_metrics import score_rules
 from compat.served import find_served, served_metrics
 from registry.arrays import Float32Array, Float64Array, LabelArray
 from registry.domain.certificates import ON_OLD, Control, Finding, Verdict
@@ -152,10 +153,16 @@ class _Bench:
         self, queries: Float32Array, items: SearchedItems, contract: Contract, *, top_k: int = 0
     ) -> RankingScores:
         """Measure some vectors of the queries as if the candidate had made them."""
-        ks, metric = metric_ks(self.policy), self.pair.metric
-        asked = self.probe.queries
+        units = units_of(self.probe, self.policy)
         return measure_cell(
-            queries, asked, items, contract=contract, metric=metric, ks=ks, top_k=top_k
+            queries,
+            self.probe.queries,
+            items,
+            contract=contract,
+            metric=self.pair.metric,
+            ks=metric_ks(self.policy),
+            top_k=top_k,
+            rules=score_rules(self.policy, units, with_curve=top_k > 0),
         )
 
     def old_again(self, old_items: SearchedItems) -> RankingScores:
