@@ -30,6 +30,7 @@ from .attempts import count_attempt
 from .items import check_judgements
 from .measuring import Bench, Measured, check_pair, measure
 from .pairs import Study, units_of
+from .probe_sets import check_registered, describe_set
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,8 @@ def certify(  # noqa: PLR0913 -- what is certified, on what, by which rules, and
 
     Raises:
         UndeclaredComparisonError: if nobody declared how a pair is compared.
-        InvalidInputError: if the probe lacks vectors or labels, or the policy cannot be followed.
+        InvalidInputError: if the probe lacks vectors or labels, is not the registered set that it
+            says, or the policy cannot be followed.
         SpaceMismatchError: if the probe's vectors are of another space than they say.
         NotFoundError: if there is no signing key.
     """
@@ -89,6 +91,7 @@ def certify(  # noqa: PLR0913 -- what is certified, on what, by which rules, and
         registry.certificates.check_signer()
     stated = policy or Policy()
     check_policy(stated)
+    check_registered(gallery, probe)
     new = registry.models.get(candidate)
     attempt = count_attempt(registry, gallery, new, probe, stated)
     rules = rules_of(stated, attempt)
@@ -182,6 +185,7 @@ def _certificate(
         evidence_digest=evidence_digest,
         limits=(
             describe_attempt(said.policy, said.attempt),
+            *describe_set(bench.probe),
             *_limits(bench, measured),
             *_too_small(study, bench.policy.min_units),
         ),
@@ -192,6 +196,7 @@ def _certificate(
         index=describe_index(measured.gallery, pair.gallery_version),
         n_gallery_rows=sum(s.n_rows for s in stored) if is_of_stored else 0,
         attempt=said.attempt,
+        probe_set={} if bench.probe.probe_set is None else bench.probe.probe_set.named,
     )
 
 
