@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 from registry.domain.certificates import Criterion, Verdict
 from registry.errors import EXIT_GATE_FAILED, EXIT_INCONCLUSIVE
 
-from .output import table
+from .output import short, table
 from .sample_sizes import missing_data, missing_lines, plan_data
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ def shown(made: Sequence[Certification]) -> list[RenderableType]:
         parts += [
             f"{way}{certificate.verdict}",
             certificate.statement,
+            _measured_on(certificate),
             _findings(certificate),
             *_too_few(certificate),
             *missing_lines(one.missing),
@@ -84,6 +85,7 @@ def details(certificate: Certificate) -> list[RenderableType]:
         matrix(certificate),
         str(certificate.verdict),
         certificate.statement,
+        _measured_on(certificate),
         _findings(certificate),
         *_too_few(certificate),
         _controls(certificate),
@@ -125,6 +127,12 @@ def _too_few(certificate: Certificate) -> list[str]:
         f"and the policy asks for {asked}"
         for group, n_units in few.items()
     ]
+
+
+def _measured_on(certificate: Certificate) -> str:
+    """Return which registered probe set it speaks of; nothing if the questions came from files."""
+    said = certificate.probe_set
+    return f"probe set {said['name']!r}, {short(str(said['digest']))}" if said else ""
 
 
 def _mean(values: Mapping[str, float], metric: str) -> str:
