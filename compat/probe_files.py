@@ -75,8 +75,9 @@ def digest_content(questions: Questions) -> str:
 
 
 def _in_order(columns: dict[str, LabelArray]) -> dict[str, LabelArray]:
-    order = np.lexsort([values.astype(str) for values in reversed(columns.values())])
-    return {name: values[order] for name, values in columns.items()}
+    texts = {name: values.astype(str) for name, values in columns.items()}
+    order = np.lexsort(list(reversed(texts.values())))
+    return {name: values[order] for name, values in texts.items()}
 
 
 def write_questions(questions: Questions) -> bytes:

@@ -49,14 +49,13 @@ def register(
           --labels query_labels.csv --gallery-labels item_labels.csv
       samespace probe register scifact --gallery docs --qrels qrels/test.tsv --query-ids ids.txt
     """
-    from compat.probe_files import facts_of
     from compat.workflow.probe_sets import register_questions
 
     questions = given_questions(labels, gallery_labels, qrels, query_ids)
     with session.open() as registry:
-        is_new = register_questions(registry, name, gallery, questions, dry_run=dry_run)
-    facts = facts_of(questions)
-    verb = ("would register" if dry_run else "registered") if is_new else "registered already:"
+        made = register_questions(registry, name, gallery, questions, dry_run=dry_run)
+    facts = made.facts
+    verb = ("would register" if dry_run else "registered") if made.is_new else "registered already:"
     return session.output.result(
         {
             "probe_set": name,
@@ -65,7 +64,7 @@ def register(
             "n_queries": facts.n_queries,
             "digest": facts.digest,
             "questions": facts.questions,
-            "is_new": is_new,
+            "is_new": made.is_new,
             "dry_run": dry_run,
         },
         f"{verb} probe set {name!r} of gallery {gallery!r}: {facts.n_queries} queries with "

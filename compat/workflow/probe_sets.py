@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from compat.attempts import rules_of
@@ -14,20 +16,28 @@ from compat.probe_files import (
     write_questions,
 )
 from compat.probes import Probe, align_labels
+from registry.arrays import LabelArray
 from registry.domain.attempts import Attempt
 from registry.domain.policies import Policy
-from registry.domain.probe_sets import ProbeSet
+from registry.domain.probe_sets import ProbeFacts, ProbeSet
 from registry.errors import InvalidInputError
 from registry.service import Registry
-from registry.vectors import check_ids
 
 from .items import check_answerable, check_judgements, live_ids
 
 
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """The outcome of registering: what is known of the questions, and whether they are new."""
+
+    facts: ProbeFacts
+    is_new: bool
+
+
 def register_questions(
     registry: Registry, name: str, gallery: str, questions: Questions, *, dry_run: bool = False
-) -> bool:
-    """Keep questions as a probe set and return whether it is new; the same again changes nothing.
+) -> Registered:
+    """Keep questions as a probe set; the same again changes nothing.
 
     Args:
         registry: an open registry.
@@ -42,13 +52,13 @@ def register_questions(
         AlreadyExistsError: if the name is taken by other content.
     """
     facts = facts_of(questions)
-    is_known = registry.probes.check_register(name, gallery, facts) is not None
-    if is_known:
-        return False
+    if registry.probes.check_register(name, gallery, facts) is not None:
+        return Registered(facts, is_new=False)
     _check_fit(registry, gallery, questions)
     if dry_run:
-        return True
-    return registry.probes.register(name, gallery, facts, write_questions(questions)).is_new
+        return Registered(facts, is_new=True)
+    made = registry.probes.register(name, gallery, facts, write_questions(questions))
+    return Registered(facts, made.is_new)
 
 
 def _check_fit(registry: Registry, gallery: str, questions: Questions) -> None:
@@ -56,7 +66,7 @@ def _check_fit(registry: Registry, gallery: str, questions: Questions) -> None:
     asked, ids = questions.queries, live_ids(registry, gallery)
     if not len(asked.ids):
         raise InvalidInputError("there are no queries to register")
-    check_ids(asked.ids, len(asked.ids))
+    _check_distinct(asked.ids)
     if questions.items is None:
         check_judgements(registry, gallery, asked)
         return
@@ -68,6 +78,16 @@ def _check_fit(registry: Registry, gallery: str, questions: Questions) -> None:
             hint="label the items by what tells right answers from wrong ones",
         )
     check_answerable(gallery, asked, SearchedItems(ids, labels, []))
+
+
+def _check_distinct(ids: LabelArray) -> None:
+    names, counts = np.unique(ids, return_counts=True)
+    if (counts > 1).any():
+        raise InvalidInputError(
+            f"{int((counts > 1).sum())} ids name several queries, for example "
+            f"{names[counts > 1].tolist()[0]!r}",
+            hint="every query has an id of its own",
+        )
 
 
 def read_set(registry: Registry, name: str) -> tuple[ProbeSet, Questions]:

@@ -174,8 +174,8 @@ def test_probe_sets_are_kept_and_registered(adopted: Path, revision: str) -> Non
                 state.certificate.probe_set for state in registry.certificates.of_gallery("shop")
             ]
             assert found.named in measured
-            assert not register_questions(registry, "spring", "shop", QUESTIONS)
+            assert not register_questions(registry, "spring", "shop", QUESTIONS).is_new
         everything = replace(QUESTIONS, items=Labels(np.arange(200), np.arange(200) % 2))
-        assert register_questions(registry, "summer", "shop", everything)
+        assert register_questions(registry, "summer", "shop", everything).is_new
         assert read_set(registry, "summer")[0].facts == facts_of(everything)
         assert registry.find_tampering() == ()
