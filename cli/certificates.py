@@ -9,7 +9,7 @@ from registry.domain.certificates import ON_MIXED, Criterion, Verdict
 from registry.domain.score_metrics import parse_score_metric
 from registry.errors import EXIT_GATE_FAILED, EXIT_INCONCLUSIVE
 
-from .output import table
+from .output import short, table
 from .sample_sizes import missing_data, missing_lines, plan_data
 from .thresholds import operating_data, thresholds
 
@@ -69,6 +69,7 @@ def shown(made: Sequence[Certification]) -> list[RenderableType]:
         parts += [
             f"{way}{certificate.verdict}",
             certificate.statement,
+            _measured_on(certificate),
             _findings(certificate),
             *_too_few(certificate),
             *missing_lines(one.missing),
@@ -88,6 +89,7 @@ def details(certificate: Certificate) -> list[RenderableType]:
         matrix(certificate),
         str(certificate.verdict),
         certificate.statement,
+        _measured_on(certificate),
         _findings(certificate),
         *_too_few(certificate),
         _controls(certificate),
@@ -137,6 +139,12 @@ def _too_few(certificate: Certificate) -> list[str]:
         f"and the policy asks for {asked}"
         for group, n_units in few.items()
     ]
+
+
+def _measured_on(certificate: Certificate) -> str:
+    """Return which registered probe set it speaks of; nothing if the questions came from files."""
+    said = certificate.probe_set
+    return f"probe set {said['name']!r}, {short(str(said['digest']))}" if said else ""
 
 
 def _mean(values: Mapping[str, float], metric: str) -> str:

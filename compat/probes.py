@@ -11,6 +11,7 @@ import numpy as np
 
 from registry.arrays import Int64Array, LabelArray
 from registry.domain.canonical import digest_json
+from registry.domain.probe_sets import ProbeSet
 from registry.domain.refs import VersionRef
 from registry.errors import InvalidInputError
 from registry.vectors import Embeddings
@@ -78,6 +79,14 @@ def _plain(what: str, array: LabelArray) -> LabelArray:
     return array.astype(str)
 
 
+def numbered(n: int) -> LabelArray:
+    """Return names of rows that nobody named: they must not be taken for the items of that number.
+
+    Shape: (n,).
+    """
+    return np.array([f"query {i}" for i in range(n)])
+
+
 def as_one_kind(a: LabelArray, b: LabelArray) -> tuple[LabelArray, LabelArray]:
     """Return two rows of names so that they compare: as text, if only one holds numbers.
 
@@ -99,12 +108,14 @@ class Probe:
             carry judgements.
         reembedded: gallery items embedded by the candidate, if the raw data are at hand; with
             them the new self-test and the way back are measured too.
+        probe_set: the registered set that queries, labels and judgements are those of, if any.
     """
 
     queries: Labels
     query_vectors: Mapping[VersionRef, Embeddings]
     gallery_labels: Labels | None
     reembedded: Embeddings | None = None
+    probe_set: ProbeSet | None = None
 
     def __post_init__(self) -> None:
         if (self.gallery_labels is None) != (self.queries.qrels is not None):

@@ -39,6 +39,7 @@ def identity(entry: Entry) -> list[Fact]:
         ("gallery", f"{made.gallery}, {made.n_gallery_items} items"),
         ("gallery digest", _code(made.gallery_digest)),
         ("index", _code(_index(made.index))),
+        ("probe set", _probe_set(made.probe_set)),
         ("probe digest", _code(made.probe_digest)),
         ("evidence digest", _code(made.evidence_digest)),
         ("issued", f"{made.issued_at:%Y-%m-%d %H:%M} UTC by {made.issued_by}"),
@@ -70,6 +71,12 @@ def _index(index: Mapping[str, Json]) -> str:
         f"{name} {value if isinstance(value, str) else canonical_json(value)}"
         for name, value in sorted(index.items())
     )
+
+
+def _probe_set(said: Mapping[str, Json]) -> str | Html:
+    if not said:
+        return "not a registered one"
+    return join((f"{said['name']} ", _code(str(said["digest"]))), "")
 
 
 def _version(ref: object, fingerprint: str) -> Html:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from compat.score_words import ratio_note
+from registry.domain.canonical import Json
 
 from . import words
 from .contents import BackfillCurve, Entry, Matrix, Report, RocCurve
@@ -165,11 +166,16 @@ def _limits(report: Report) -> tuple[str, ...]:
 def _digests(report: Report) -> tuple[str, ...]:
     made = [entry.certificate for entry in report.entries]
     items = [
-        f"- certificate {_code(c.digest)}, evidence {_code(c.evidence_digest)}, valid until "
-        f"{c.expires_at:%Y-%m-%d}, issued by {_code(c.issued_by)}"
+        f"- certificate {_code(c.digest)}, evidence {_code(c.evidence_digest)}, "
+        f"{_probe_set(c.probe_set)}valid until {c.expires_at:%Y-%m-%d}, "
+        f"issued by {_code(c.issued_by)}"
         for c in made
     ]
     return _details("Digests", items)
+
+
+def _probe_set(said: Mapping[str, Json]) -> str:
+    return f"probe set {_code(said['name'])} ({_code(said['digest'])}), " if said else ""
 
 
 def _details(summary: str, items: Sequence[str]) -> tuple[str, ...]:

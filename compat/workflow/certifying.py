@@ -9,12 +9,10 @@ from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 
 from compat.attempts import describe_attempt, rules_of
-from compat.cells import own_positions
 from compat.certification import check_policy, chosen_groups
 from compat.controls import SERVED
 from compat.evidence import Evidence, write_evidence
-from compat.integrity import describe_probe
-from compat.matrix import cell_name, matrix_of
+from compat.matrix import matrix_of
 from compat.probes import Probe
 from compat.sample_size import UnitsMissing, UnitsNeeded, missing_units, plan_units
 from compat.scored import OperatingPoint
@@ -22,16 +20,18 @@ from registry.domain.attempts import Attempt
 from registry.domain.canonical import Json
 from registry.domain.certificates import ON_MIXED, ON_OLD, Certificate
 from registry.domain.liveness import describe_index
-from registry.domain.policies import BCA, Policy
+from registry.domain.policies import Policy
 from registry.domain.refs import VersionRef
 from registry.errors import InvalidInputError
 from registry.service import Registry
 
 from .attempts import count_attempt
 from .items import check_judgements
+from .limits import describe_small, find_limits
 from .measuring import Bench, Measured, check_pair, measure
 from .pairs import Study, units_of
-from .scores import check_scores, operating_points, score_limits, scored_cells
+from .probe_sets import check_registered, describe_set
+from .scores import check_scores, operating_points, scored_cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,8 @@ def certify(  # noqa: PLR0913 -- what is certified, on what, by which rules, and
 
     Raises:
         UndeclaredComparisonError: if nobody declared how a pair is compared.
-        InvalidInputError: if the probe lacks vectors or labels, or the policy cannot be followed.
+        InvalidInputError: if the probe lacks vectors or labels, is not the registered set that it
+            says, or the policy cannot be followed.
         SpaceMismatchError: if the probe's vectors are of another space than they say.
         NotFoundError: if there is no signing key.
     """
@@ -93,6 +94,7 @@ def certify(  # noqa: PLR0913 -- what is certified, on what, by which rules, and
         registry.certificates.check_signer()
     stated = policy or Policy()
     check_policy(stated)
+    check_registered(gallery, probe)
     new = registry.models.get(candidate)
     attempt = count_attempt(registry, gallery, new, probe, stated)
     rules = rules_of(stated, attempt)
@@ -190,8 +192,9 @@ def _certificate(
         evidence_digest=evidence_digest,
         limits=(
             describe_attempt(said.policy, said.attempt),
-            *_limits(bench, measured, study),
-            *_too_small(study, bench.policy.min_units),
+            *describe_set(bench.probe),
+            *find_limits(bench, measured, study),
+            *describe_small(study, bench.policy.min_units),
         ),
         environment=_environment(),
         issued_at=now,
@@ -200,86 +203,7 @@ def _certificate(
         index=describe_index(measured.gallery, pair.gallery_version),
         n_gallery_rows=sum(s.n_rows for s in stored) if is_of_stored else 0,
         attempt=said.attempt,
-    )
-
-
-def _limits(bench: Bench, measured: Measured, study: Study) -> tuple[str, ...]:
-    spec = bench.registry.galleries.get(bench.gallery).index
-    found = [
-        "The bounds speak of other queries of the same population on this gallery.",
-        "Each version is one training run; variation over seeds was not measured.",
-        *score_limits(bench, measured, study),
-        "That rows of query vectors and of labels belong together was taken on trust.",
-        "Metrics are of exact search, which the gallery's own search is."
-        if spec.is_exact
-        else "Metrics are of exact search; what the gallery's own index finds stands beside it: "
-        f"'served: {spec.backend} {spec.factory}'.",
-    ]
-    if bench.policy.average == "unit" and not measured.forward.scores[ON_OLD].is_balanced:
-        found.append(
-            "Classes differ in how many queries they have: findings and bounds are means over "
-            "classes, each counting once, the matrix holds means over queries."
-        )
-    if bench.policy.largest_unit is not None:
-        found.append(
-            f"That no class has more than {bench.policy.largest_unit} queries is the policy's word."
-        )
-    if bench.policy.bound == BCA:
-        found.append(
-            "The bounds are those of the BCa bootstrap, which is approximate, and too sure of "
-            "itself where losses are rare or units are few."
-        )
-    if bench.probe.queries.qrels is not None:
-        found.append(
-            "Relevance is by judgements (qrels): what was not judged counts as not relevant, and "
-            "the unit of resampling is the query."
-        )
-    found += _probe_limits(bench.probe, measured)
-    found.append(_mixed_limit(measured, bench.policy))
-    if measured.back is None:
-        found.append(
-            "The way back (old queries on new vectors) and the new self-test were not measured: "
-            "no re-embedded items were given, or the old version is not the one in force."
-        )
-    return tuple(found)
-
-
-def _too_small(study: Study, min_units: int) -> tuple[str, ...]:
-    few = {f.group: f.n_clusters for f in study.findings if f.n_clusters < min_units}
-    return tuple(
-        f"Group {group!r} has {n_units} independent units, fewer than the {min_units} that the "
-        "policy asks for: it is INCONCLUSIVE, whatever its bounds."
-        for group, n_units in few.items()
-    )
-
-
-def _probe_limits(probe: Probe, measured: Measured) -> tuple[str, ...]:
-    asked, pair = probe.queries, measured.forward.pair
-    queries = [probe.vectors_of(ref) for ref in (pair.query_version, pair.baseline_version)]
-    if asked.qrels is not None:
-        return describe_probe(queries, 0)
-    among = own_positions(asked.ids, measured.item_ids) >= 0
-    return describe_probe(queries, int(among.sum()))
-
-
-def _mixed_limit(measured: Measured, policy: Policy) -> str:
-    """Return a sentence on the worst moment of a partial backfill."""
-    pair = measured.forward.pair
-    means = {cell: float(s.average_precision.mean()) for cell, s in measured.cells.items()}
-    mixed = [cell for cell in means if cell.startswith(f"{pair.query_version} -> {ON_MIXED} ")]
-    if not mixed:
-        return (
-            "Mixed galleries, as a partial backfill leaves them, were not measured: no re-embedded "
-            "items were given."
-        )
-    if policy.asks(ON_MIXED):
-        return "Mixed galleries were measured in one random order of backfilling."
-    lowest, baseline = min(mixed, key=means.__getitem__), pair.baseline_version
-    before = means[cell_name(baseline, baseline)]
-    return (
-        f"Of mixed galleries, scores merged as they are, {lowest!r} has the lowest mAP: "
-        f"{means[lowest]:.4f}, where {baseline} on its own vectors has {before:.4f}. "
-        "That is a measurement, not a claim with a bound."
+        probe_set={} if bench.probe.probe_set is None else bench.probe.probe_set.named,
     )
 
 

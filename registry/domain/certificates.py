@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from .attempts import UNCOUNTED, Attempt
+from .attempts import Attempt, of_attempts
 from .canonical import Json, digest_json
 from .contracts import Contract
 from .refs import VersionRef, parse_ref
@@ -139,6 +139,8 @@ class Certificate:
             deleted ones included: what is stored later was not measured. 0 if the items that were
             measured were embedded for the purpose, as they are for the way back.
         attempt: which attempt on these questions it is; None if it is older than counting.
+        probe_set: the registered probe set that it was measured on, by ``name`` and ``digest``;
+            empty if the questions came from files.
     """
 
     gallery: str
@@ -166,6 +168,7 @@ class Certificate:
     index: Mapping[str, Json] = field(default_factory=dict)
     n_gallery_rows: int = 0
     attempt: Attempt | None = None
+    probe_set: Mapping[str, Json] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -197,16 +200,8 @@ class Certificate:
             f"'{self.gallery}' made by {self.gallery_version} ({self.contract}): measured on "
             f"{n_queries} queries against {self.baseline_version} on its own vectors, "
             f"each {self.counted} counting once, one-sided confidence "
-            f"{self.policy['confidence_level']}{self._of_attempts}"
+            f"{self.policy['confidence_level']}{of_attempts(self.attempt, self.policy)}"
         )
-
-    @property
-    def _of_attempts(self) -> str:
-        if self.attempt is None:
-            return ""
-        if self.policy.get("attempts") == UNCOUNTED:
-            return f", attempt {self.attempt.number} on these queries, none paid for"
-        return f" over all attempts on these queries, of which it is number {self.attempt.number}"
 
     def to_json(self) -> dict[str, Json]:
         """Return the certificate as JSON values; format 1.
@@ -218,6 +213,7 @@ class Certificate:
             "index": dict(self.index),
             "n_gallery_rows": self.n_gallery_rows,
             "attempt": None if self.attempt is None else self.attempt.to_json(),
+            "probe_set": dict(self.probe_set),
         }
         value: dict[str, Json] = {
             "format": 1,

@@ -1,5 +1,6 @@
 """The use cases: each one transaction, opened here."""
 
+from .probes import ProbeRegistration
 from .promotions import Change, PromotionOptions
 from .registration import Parent, Registration
 from .registry import Comparability, Registry, upgrade_database
@@ -8,6 +9,7 @@ __all__ = [
     "Change",
     "Comparability",
     "Parent",
+    "ProbeRegistration",
     "PromotionOptions",
     "Registration",
     "Registry",

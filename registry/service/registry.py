@@ -28,6 +28,7 @@ from .galleries import Galleries
 from .integrity import Integrity
 from .location import FOLDERS, check_new, disposed_on_error, existing_engine, locate
 from .models import Models
+from .probes import ProbeSets
 from .promotions import Change, PromotionOptions, Promotions
 from .registration import Parent, Registration
 from .serving import check_query
@@ -56,7 +57,7 @@ def _now() -> datetime:
 class Registry:
     """A samespace registry: models, galleries, certificates and promotions.
 
-    Open one with `Registry.open`; it is a context manager. Use `models`, `galleries`,
+    Open one with `Registry.open`; it is a context manager. Use `models`, `galleries`, `probes`,
     `certificates` and `promotions` for everything that has no shortcut here.
     """
 
@@ -67,6 +68,7 @@ class Registry:
         self._views = views
         self.models = Models(context)
         self.galleries = Galleries(context, views)
+        self.probes = ProbeSets(context)
         self.certificates = Certificates(context)
         self.integrity = Integrity(context)
         self.promotions = Promotions(context, self.models)

@@ -40,6 +40,14 @@ def test_a_certificate_is_read_back_and_keeps_its_digest() -> None:
     assert again.digest == made.digest
 
 
+def test_a_registered_probe_set_is_named_and_left_out_where_there_is_none() -> None:
+    made = certificate()
+    assert "probe_set" not in made.to_json()
+    named = replace(made, probe_set={"name": "spring", "digest": "c" * 64})
+    assert named.digest != made.digest
+    assert Certificate.from_json(named.to_json()) == named
+
+
 def test_any_change_gives_another_digest() -> None:
     made = certificate()
     assert replace(made, verdict=Verdict.INCOMPATIBLE).digest != made.digest
