@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 from registry.domain.certificates import Criterion, Verdict
 from registry.errors import EXIT_GATE_FAILED, EXIT_INCONCLUSIVE
 
+from .leaks import leak_lines, leaked_ids
 from .output import table
 from .sample_sizes import missing_data, missing_lines, plan_data
 
@@ -47,6 +48,7 @@ def as_data(made: Sequence[Certification], plan: Sequence[UnitsNeeded] = ()) -> 
                 "is_rollback": m.is_rollback,
                 "statement": m.certificate.statement,
                 "further_units": missing_data(m.missing),
+                "leaked": None if m.leaks is None else leaked_ids(m.leaks),
                 **m.certificate.to_json(),
             }
             for m in made
@@ -70,6 +72,7 @@ def shown(made: Sequence[Certification]) -> list[RenderableType]:
             *_too_few(certificate),
             *missing_lines(one.missing),
             _controls(certificate),
+            *leak_lines(one.leaks),
             f"certificate {certificate.digest[:12]}, valid until {certificate.expires_at:%Y-%m-%d}"
             if one.is_recorded
             else "dry run: nothing was recorded",

@@ -48,8 +48,6 @@ def check_numbered(registry: Registry, gallery: str, rows: Rows) -> None:
 
 def query_labels(path: Path | None, queries: tuple[Rows, ...]) -> Labels:
     """Read the queries' labels; every file that names the rows must name the same ones."""
-    import numpy as np
-
     from compat.probes import Labels
     from registry.errors import InvalidInputError
     from registry.vector_files import read_labels
@@ -68,8 +66,21 @@ def query_labels(path: Path | None, queries: tuple[Rows, ...]) -> Labels:
         names[path] = found.ids
     _check_same_rows(names)
     # rows that nobody named must not be taken for the items of that number
-    ids = next(iter(names.values())) if names else np.array([f"query {i}" for i in range(n)])
+    ids = next(iter(names.values())) if names else _numbered(n)
     return Labels(ids, found.labels, found.groups)
+
+
+def _numbered(n: int) -> LabelArray:
+    import numpy as np
+
+    return np.array([f"query {i}" for i in range(n)])
+
+
+def are_numbered(asked: Labels) -> bool:
+    """Return whether no file named the queries."""
+    import numpy as np
+
+    return np.array_equal(asked.ids, _numbered(len(asked.ids)))
 
 
 def judged_queries(path: Path, ids: Path | None, queries: tuple[Rows, ...]) -> Labels:

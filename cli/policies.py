@@ -62,8 +62,17 @@ def describe(policy: Policy) -> list[str]:
         f"{_counted(policy)}, resampled by {policy.unit}",
         f"a group of fewer than {policy.min_units} independent units is INCONCLUSIVE",
         f"the old model and the search that serves may come out worse by {policy.control_margin:g}",
+        _leaked(policy),
         f"a certificate lives {life}",
     ]
+
+
+def _leaked(policy: Policy) -> str:
+    share = f"at most {policy.max_leaked:.4g} of" if policy.max_leaked else "none of"
+    return (
+        f"{share} the queries may be in the training data, if these are given: by id, or by a "
+        f"vector of cosine {policy.near_duplicate:g} or more"
+    )
 
 
 def _counted(policy: Policy) -> str:

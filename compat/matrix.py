@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from registry.arrays import Float64Array
 from registry.domain.refs import VersionRef
 
-from .probes import ALL, Labels
+from .probes import Labels
 
 MATRIX_METRICS = ("mAP", "hit@1", "hit@5", "recall@10")
 
@@ -37,7 +35,7 @@ def served_name(cell: str, backend: str, factory: str) -> str:
 def matrix_of(
     cells: Mapping[str, ByMetric], asked: Labels
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """Return the means of every cell, over all queries and over each group of them.
+    """Return the means of every cell, over all queries and over all that is reported apart.
 
     A cell has those of `MATRIX_METRICS` that were measured in it.
 
@@ -45,7 +43,7 @@ def matrix_of(
         cells: per-query numbers by metric, of each cell.
         asked: the queries, in the same order.
     """
-    rows = {ALL: np.arange(len(asked.ids)), **asked.by_group}
+    rows = asked.reported
     return {
         cell: {
             group: {name: float(of[name][row].mean()) for name in MATRIX_METRICS if name in of}

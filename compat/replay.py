@@ -14,7 +14,7 @@ import numpy as np
 
 from registry.domain.canonical import Json, canonical_json
 from registry.domain.certificates import Certificate
-from registry.domain.conclusions import conclude
+from registry.domain.conclusions import LEAKAGE, conclude
 from registry.domain.policies import Policy
 from registry.errors import InvalidInputError
 
@@ -79,7 +79,8 @@ def _recomputed(certificate: Certificate, evidence: Evidence, policy: Policy) ->
     served = evidence.planted.get(SERVED, {}).get("hit@1")
     try:
         findings = find(scores, policy)
-        controls = judge_controls(scores, planted, served, policy)
+        leakage = evidence.planted.get(LEAKAGE)
+        controls = judge_controls(scores, planted, served, policy, leakage)
         matrix = matrix_of(evidence.cells, evidence.asked)
     except ValueError as error:  # NaN, a number out of range, a metric that is not there
         raise InvalidInputError(f"the evidence cannot be judged: {error}") from error

@@ -13,11 +13,14 @@ from compat.certification import check_policy
 from compat.controls import SERVED
 from compat.evidence import Evidence, write_evidence
 from compat.integrity import describe_probe
-from compat.matrix import MIXED, cell_name, matrix_of
+from compat.leakage import TrainingItems
+from compat.leaks import Leaks, list_leaks
+from compat.matrix import MIXED, ByMetric, cell_name, matrix_of
 from compat.probes import Probe
 from compat.sample_size import UnitsMissing, UnitsNeeded, missing_units, plan_units
 from registry.domain.canonical import Json
 from registry.domain.certificates import Certificate
+from registry.domain.conclusions import LEAKAGE
 from registry.domain.liveness import describe_index
 from registry.domain.policies import Policy
 from registry.domain.refs import VersionRef
@@ -26,6 +29,7 @@ from registry.service import Registry
 
 from .measuring import Bench, Measured, check_judgements, check_pair, measure
 from .pairs import Study, units_of
+from .trained_on import look_into_training
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,7 @@ class Certification:
         is_recorded: whether the registry holds it.
         evidence: the file of per-query numbers that it rests on.
         missing: for each finding that is inconclusive, how many more units would show it.
+        leaks: which queries are in the training data, or None if none were given.
     """
 
     certificate: Certificate
@@ -45,6 +50,7 @@ class Certification:
     is_recorded: bool
     evidence: bytes = field(repr=False)
     missing: tuple[UnitsMissing, ...] = ()
+    leaks: Leaks | None = None
 
 
 def certify(  # noqa: PLR0913 -- what is certified, on what, by which rules, and two named settings
@@ -54,6 +60,7 @@ def certify(  # noqa: PLR0913 -- what is certified, on what, by which rules, and
     probe: Probe,
     policy: Policy | None = None,
     *,
+    training: TrainingItems | None = None,
     dry_run: bool = False,
     on_plan: Callable[[tuple[UnitsNeeded, ...]], None] | None = None,
 ) -> tuple[Certification, ...]:
@@ -69,6 +76,9 @@ def certify(  # noqa: PLR0913 -- what is certified, on what, by which rules, and
         probe: labelled queries, embedded by the candidate and by every version in the gallery.
         policy: the rules; the default one asks for a better mAP and a hit@1 that is not worse by
             more than 0.02, at one-sided confidence 0.95.
+        training: what the candidate was trained on: the queries are looked for in it, and those of
+            classes that it was trained on are told apart from others. Without it the classes are
+            those of the candidate's training record, if it has one.
         dry_run: measure and conclude, but record nothing.
         on_plan: called before anything is measured with how many units each requirement takes.
 
@@ -85,8 +95,9 @@ def certify(  # noqa: PLR0913 -- what is certified, on what, by which rules, and
         registry.certificates.check_signer()
     rules = policy or Policy()
     check_policy(rules)
-    bench = Bench(registry, gallery, probe, rules)
     new = registry.models.get(candidate)
+    probe, trained = look_into_training(registry, new, probe, training, rules)
+    bench = Bench(registry, gallery, probe, rules, trained)
     held = [ref for ref in registry.galleries.get(gallery).versions() if ref != new.ref]
     if not held:
         raise InvalidInputError(
@@ -110,13 +121,22 @@ def _issue(bench: Bench, measured: Measured, study: Study, *, dry_run: bool) -> 
         bench.registry.certificates.record(certificate, data)
     is_back, recorded = study is measured.back, not dry_run
     missing = missing_units(study.scores, study.findings, bench.policy)
-    return Certification(certificate, is_back, recorded, data, missing)
+    return Certification(certificate, is_back, recorded, data, missing, _leaks(bench))
+
+
+def _leaks(bench: Bench) -> Leaks | None:
+    found = bench.trained.leakage
+    if found is None:
+        return None
+    return list_leaks(bench.probe.queries.ids, found, bench.policy.near_duplicate)
 
 
 def _evidence(bench: Bench, measured: Measured, study: Study) -> Evidence:
-    planted = {name: scores.by_name for name, scores in study.planted.items()}
+    planted: dict[str, ByMetric] = {name: scores.by_name for name, scores in study.planted.items()}
     if study.served is not None:
         planted[SERVED] = {"hit@1": study.served}
+    if bench.trained.leakage is not None:
+        planted[LEAKAGE] = bench.trained.leakage
     return Evidence(
         asked=bench.probe.queries,
         units=study.scores.clusters,
@@ -159,6 +179,7 @@ def _certificate(
         issued_by=bench.registry.actor,
         index=describe_index(measured.gallery, pair.gallery_version),
         n_gallery_rows=sum(s.n_rows for s in stored) if is_of_stored else 0,
+        training=bench.trained.named,
     )
 
 
@@ -189,7 +210,7 @@ def _limits(bench: Bench, measured: Measured) -> tuple[str, ...]:
             "Relevance is by judgements (qrels): what was not judged counts as not relevant, and "
             "the unit of resampling is the query."
         )
-    found += _probe_limits(bench.probe, measured)
+    found += [*bench.trained.limits, *_probe_limits(bench.probe, measured)]
     found.append(_mixed_limit(measured))
     if measured.back is None:
         found.append(

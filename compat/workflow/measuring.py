@@ -27,6 +27,7 @@ from registry.galleries.segments import SegmentReader
 from registry.service import Registry
 
 from .pairs import TOP_K, Pair, Study, metric_ks, study_pair
+from .trained_on import Trained
 
 
 @dataclass(slots=True)
@@ -60,12 +61,16 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """Where measuring happens: the registry, the gallery, the probe and the rules."""
+    """Where measuring happens: the registry, the gallery, the probe and the rules.
+
+    And what is known of the candidate's training data.
+    """
 
     registry: Registry
     gallery: str
     probe: Probe
     policy: Policy
+    trained: Trained
 
     def cell(self, query: ModelVersion, items: SearchedItems, contract: Contract) -> RankingScores:
         """Measure one version's queries on some items."""
@@ -100,7 +105,14 @@ def measure(bench: Bench, old: ModelVersion, new: ModelVersion) -> Measured:
     pair = Pair(new.ref, old.ref, old.ref, contract, state.gallery.metric)
     targets = [SearchTarget(reader, contract, old.ref.number) for reader in readers]
     forward = study_pair(
-        pair, bench.probe, items, baseline, bench.policy, old_items=items, targets=targets
+        pair,
+        bench.probe,
+        items,
+        baseline,
+        bench.policy,
+        old_items=items,
+        targets=targets,
+        leakage=bench.trained.leakage,
     )
     segments = [s for s in state.gallery.segments if s.version == old.ref]
     measured = Measured(
@@ -168,7 +180,15 @@ def _measure_back(
         return
     pair = Pair(old.ref, new.ref, old.ref, _contract(bench, old, new), state.gallery.metric)
     baseline = measured.cells[cell_name(old.ref, old.ref)]
-    measured.back = study_pair(pair, bench.probe, again, baseline, bench.policy, old_items=items)
+    measured.back = study_pair(
+        pair,
+        bench.probe,
+        again,
+        baseline,
+        bench.policy,
+        old_items=items,
+        leakage=bench.trained.leakage,
+    )
     measured.cells[cell_name(old.ref, new.ref)] = measured.back.scores.candidate
 
 

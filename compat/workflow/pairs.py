@@ -11,6 +11,7 @@ from compat.cells import SearchedItems, measure_cell
 from compat.certification import PairedScores, find
 from compat.controls import OLD, RANDOM, ROTATED, judge_controls
 from compat.evaluation.ranking import RankingScores
+from compat.matrix import ByMetric
 from compat.probes import Probe
 from compat.served import find_served
 from registry.arrays import Float32Array, Float64Array, LabelArray
@@ -92,6 +93,7 @@ def study_pair(  # noqa: PLR0913 -- what is studied, on what, and by which rules
     *,
     old_items: SearchedItems,
     targets: Sequence[SearchTarget] = (),
+    leakage: ByMetric | None = None,
 ) -> Study:
     """Measure a pair and run the gate and its controls.
 
@@ -104,6 +106,7 @@ def study_pair(  # noqa: PLR0913 -- what is studied, on what, and by which rules
         old_items: the same items as the baseline version embedded them.
         targets: opened segments, if the items are those of a gallery; then the search that will
             serve is compared with the exact one.
+        leakage: what was found of the queries in the candidate's training data, if there are any.
     """
     queries = probe.vectors_of(pair.query_version).vectors
     bench = _Bench(pair, probe, policy)
@@ -116,7 +119,7 @@ def study_pair(  # noqa: PLR0913 -- what is studied, on what, and by which rules
         OLD: bench.old_again(old_items),
     }
     served = _served(pair, probe, items, targets) if targets else None
-    controls = judge_controls(scores, planted, served, policy)
+    controls = judge_controls(scores, planted, served, policy, leakage)
     return Study(pair, scores, find(scores, policy), controls, planted, served)
 
 

@@ -72,10 +72,12 @@ class Control:
     """A planted case whose outcome is known beforehand: it shows that the gate can say no.
 
     Attributes:
-        name: ``random model``, ``rotated model`` or ``old model``.
+        name: ``random model``, ``rotated model``, ``old model``, ``served search`` or
+            ``no leakage``.
         expected: the verdict that a working gate gives.
         found: the verdict that it gave.
-        value: mean of the first required metric.
+        value: mean of the first required metric; of ``no leakage`` the share of the queries that
+            were found in the training data.
     """
 
     name: str
@@ -121,6 +123,8 @@ class Certificate:
         n_gallery_rows: rows that were ever stored of the gallery version when it was measured,
             deleted ones included: what is stored later was not measured. 0 if the items that were
             measured were embedded for the purpose, as they are for the way back.
+        training: the training data in which the queries were looked for: ``digest`` and
+            ``n_items``; empty if none were given.
     """
 
     gallery: str
@@ -147,6 +151,7 @@ class Certificate:
     issued_by: str
     index: Mapping[str, Json] = field(default_factory=dict)
     n_gallery_rows: int = 0
+    training: Mapping[str, Json] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -182,7 +187,11 @@ class Certificate:
         What was added to the format later is left out where it is empty, so that a certificate
         that was recorded before keeps its digest.
         """
-        later: dict[str, Json] = {"index": dict(self.index), "n_gallery_rows": self.n_gallery_rows}
+        later: dict[str, Json] = {
+            "index": dict(self.index),
+            "n_gallery_rows": self.n_gallery_rows,
+            "training": dict(self.training),
+        }
         value: dict[str, Json] = {
             "format": 1,
             "gallery": self.gallery,

@@ -12,7 +12,13 @@ from .canonical import Json, digest_json
 from .certificates import Criterion
 
 _METRIC = re.compile(r"mAP|MRR|mAP@R|(hit|recall|nDCG|kept)@[1-9][0-9]*")
-_BEFORE: Mapping[str, Json] = {"average": "ratio", "largest_unit": None, "min_units": 1}
+_BEFORE: Mapping[str, Json] = {
+    "average": "ratio",
+    "largest_unit": None,
+    "min_units": 1,
+    "max_leaked": 1.0,
+    "near_duplicate": 1.0,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,9 @@ class Policy:
         growth: a certificate is stale once the gallery holds more than this many times the
             items that it was measured on; at 1.1 also once a tenth of them came or went.
         seed: of the resampling and of the planted controls.
+        max_leaked: share of the queries that may be found in the candidate's training data.
+        near_duplicate: a query is found there if its cosine with a training vector is this large,
+            or if an item of its id is there.
     """
 
     requirements: tuple[Requirement, ...] = (
@@ -96,6 +105,8 @@ class Policy:
     average: str = "unit"
     largest_unit: int | None = None
     min_units: int = 10
+    max_leaked: float = 0.0
+    near_duplicate: float = 0.998
 
     def __post_init__(self) -> None:
         self._check_types()
@@ -114,6 +125,11 @@ class Policy:
             raise InvalidInputError(f"min_units must be at least 1 but got {self.min_units}")
         if not (1 <= self.growth <= 1e6 and 0 <= self.control_margin < 1):
             raise InvalidInputError("growth must be in [1, 1e6] and control_margin in [0, 1)")
+        if not (0 <= self.max_leaked <= 1 and 0 < self.near_duplicate <= 1):
+            raise InvalidInputError(
+                "max_leaked must be in [0, 1] and near_duplicate in (0, 1] "
+                f"but got {self.max_leaked} and {self.near_duplicate}"
+            )
 
     def _check_average(self) -> None:
         if self.average not in ("unit", "query", "ratio"):
@@ -131,7 +147,7 @@ class Policy:
             )
 
     def _check_types(self) -> None:
-        numbers = ("confidence_level", "control_margin", "growth")
+        numbers = ("confidence_level", "control_margin", "growth", "max_leaked", "near_duplicate")
         whole: tuple[str, ...] = ("n_resamples", "valid_days", "seed", "min_units")
         if self.largest_unit is not None:
             whole = (*whole, "largest_unit")
@@ -151,6 +167,8 @@ class Policy:
             "average": self.average,
             "largest_unit": self.largest_unit,
             "min_units": self.min_units,
+            "max_leaked": self.max_leaked,
+            "near_duplicate": self.near_duplicate,
         }
         value: dict[str, Json] = {
             "requirements": [r.to_json() for r in self.requirements],
