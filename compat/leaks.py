@@ -77,7 +77,7 @@ def list_leaks(ids: LabelArray, found: ByMetric, near_duplicate: float) -> Leaks
     ways = ["id"] if SAME_ID in found else []
     ways += [f"a vector of cosine {near_duplicate:g} or more"] if cosines is not None else []
     leaks = tuple(_leak(ids, found, row) for row in order.tolist())
-    return Leaks(leaks, len(leaked), " or ".join(ways), others)
+    return Leaks(leaks, len(leaked), " or by ".join(ways), others)
 
 
 def _leak(ids: LabelArray, found: ByMetric, row: int) -> Leak:

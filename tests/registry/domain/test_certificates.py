@@ -40,6 +40,14 @@ def test_a_certificate_is_read_back_and_keeps_its_digest() -> None:
     assert again.digest == made.digest
 
 
+def test_training_data_are_named_only_if_there_were_any() -> None:
+    made = certificate()
+    assert "training" not in made.to_json()
+    checked = replace(made, training={"n_items": 9, "digest": "t"})
+    assert Certificate.from_json(checked.to_json()) == checked
+    assert checked.digest != made.digest
+
+
 def test_any_change_gives_another_digest() -> None:
     made = certificate()
     assert replace(made, verdict=Verdict.INCOMPATIBLE).digest != made.digest
