@@ -63,8 +63,13 @@ class TrainingItems:
             )
 
     @property
+    def is_searchable(self) -> bool:
+        """Whether ids or vectors were given, not at most classes."""
+        return self.ids is not None or bool(self.vectors)
+
+    @property
     def n_items(self) -> int:
-        """How many items there are to be looked through; 0 if at most classes are known."""
+        """How many items there are to be looked through."""
         if self.vectors:
             return sum(len(block) for block in self.vectors)
         return 0 if self.ids is None else len(self.ids)

@@ -35,7 +35,7 @@ class Labels:
 
     Raises:
         InvalidInputError: if they differ in length, or are neither integers nor strings, or a group
-            has the name of what is told apart by `seen`.
+            has a name that is kept for what `seen` tells apart.
     """
 
     ids: LabelArray
@@ -54,7 +54,7 @@ class Labels:
         sizes |= {len(given) for given in (self.groups, self.seen) if given is not None}
         if len(sizes) != 1:
             raise InvalidInputError(f"ids, labels and groups differ in length: {sorted(sizes)}")
-        if self.groups is not None and self.seen is not None:
+        if self.groups is not None:
             _check_names(self.groups)
         object.__setattr__(self, "ids", _plain("ids", self.ids))
         object.__setattr__(self, "labels", _plain("labels", self.labels))
@@ -84,8 +84,8 @@ def _check_names(groups: LabelArray) -> None:
     kept = sorted({SEEN, UNSEEN}.intersection(groups.astype(str).tolist()))
     if kept:
         raise InvalidInputError(
-            f"a group of queries is named {kept[0]!r}, as what the training data tell apart",
-            hint="name the group otherwise, or declare none",
+            f"a group of queries is named {kept[0]!r}, as what training data tell apart",
+            hint="name the group otherwise; or declare none, and say which classes were trained on",
         )
 
 

@@ -65,7 +65,7 @@ def look_into_training(
     """
     asked, said = _tell_apart(registry, candidate, probe.queries, training)
     probe = replace(probe, queries=asked)
-    if training is None or not training.n_items:
+    if training is None or not training.is_searchable:
         return probe, Trained(limits=(NOT_CHECKED, *said))
     found = look_for(probe.vectors_of(candidate.ref), asked.ids, training)
     leaks = list_leaks(asked.ids, found, policy.near_duplicate)

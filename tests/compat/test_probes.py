@@ -204,9 +204,9 @@ def test_declared_groups_stay_and_the_others_are_only_reported() -> None:
 
 def test_no_group_may_have_the_name_of_seen_or_unseen_classes() -> None:
     groups = np.array(["a", "a", "unseen classes", "a"])
-    Labels(np.arange(4), np.arange(4), groups)  # nothing else is called so
-    with pytest.raises(InvalidInputError, match="named 'unseen classes'"):
-        asked([True, False, True, False], groups)
+    for seen in (None, np.array([True, False, True, False])):
+        with pytest.raises(InvalidInputError, match="named 'unseen classes'"):
+            Labels(np.arange(4), np.arange(4), groups, seen=seen)
     with pytest.raises(InvalidInputError, match="differ in length"):
         asked([True, False])
 
