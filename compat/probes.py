@@ -76,8 +76,25 @@ class Labels:
 
     @property
     def reported(self) -> dict[str, Int64Array]:
-        """Rows of all that is reported apart: ``all``, each group, seen and unseen classes."""
-        return {ALL: np.arange(len(self.ids))} | self.by_group | self.by_seen
+        """Rows of all that is reported apart: ``all``, each group, seen and unseen classes.
+
+        Seen or unseen classes that are a declared group stand under its name only.
+        """
+        same = self.declared_as
+        others = {name: rows for name, rows in self.by_seen.items() if name not in same}
+        return {ALL: np.arange(len(self.ids))} | self.by_group | others
+
+    @property
+    def declared_as(self) -> dict[str, str]:
+        """The declared group that seen, or unseen, classes are, where there is one."""
+        if self.groups is None:
+            return {}
+        return {
+            name: group
+            for name, rows in self.by_seen.items()
+            for group, declared in self.by_group.items()
+            if np.array_equal(rows, declared)
+        }
 
 
 def _check_names(groups: LabelArray) -> None:

@@ -24,10 +24,6 @@ _ALL_SEEN = "Every query's class was trained on: how it does on unseen classes w
 _NONE_SEEN = (
     "No query's class was trained on, by its label: how it does on seen classes was not tested."
 )
-_MATRIX_ONLY = (
-    "Seen and unseen classes stand apart in the matrix only: requirements were tried in the groups "
-    "that were declared."
-)
 
 
 def limits_of_leaks(
@@ -59,6 +55,20 @@ def _which_data(candidate: ModelVersion, training: TrainingItems) -> str:
     )
 
 
+def _beside(asked: Labels) -> str:
+    """Say where seen and unseen classes stand beside declared groups."""
+    same = asked.declared_as
+    known = [f"group {group!r} is the {name}" for name, group in same.items()]
+    left = [name for name in asked.by_seen if name not in same]
+    if left:
+        known.append(
+            f"{' and '.join(left)} stand apart in the matrix only: requirements were tried in the "
+            "groups that were declared"
+        )
+    text = "; ".join(known)
+    return f"{text[0].upper()}{text[1:]}."
+
+
 def limits_of_classes(asked: Labels, untold: str | None) -> tuple[str, ...]:
     """Return sentences on queries of classes that were trained on, and of others.
 
@@ -72,7 +82,7 @@ def limits_of_classes(asked: Labels, untold: str | None) -> tuple[str, ...]:
     elif asked.seen is not None and not asked.seen.any():
         said.append(_NONE_SEEN)
     elif asked.groups is not None:
-        said.append(_MATRIX_ONLY)
+        said.append(_beside(asked))
     if untold is not None:
         said.append(
             f"The candidate began with the weights of {untold}, of whose classes nothing is "

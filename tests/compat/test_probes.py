@@ -202,6 +202,15 @@ def test_declared_groups_stay_and_the_others_are_only_reported() -> None:
     assert as_lists(found.reported) == {"all": [0, 1, 2, 3], **declared, **apart}
 
 
+def test_a_declared_group_of_just_the_seen_classes_is_not_repeated() -> None:
+    found = asked([True, False, True, False], np.array(["x", "y", "x", "z"]))
+    assert found.declared_as == {"seen classes": "x"}
+    assert list(found.reported) == ["all", "x", "y", "z", "unseen classes"]
+    both = asked([True, False, True, False], np.array(["x", "y", "x", "y"]))
+    assert list(both.reported) == ["all", "x", "y"]
+    assert asked([True, False, True, False]).declared_as == {}
+
+
 def test_no_group_may_have_the_name_of_seen_or_unseen_classes() -> None:
     groups = np.array(["a", "a", "unseen classes", "a"])
     for seen in (None, np.array([True, False, True, False])):

@@ -239,12 +239,21 @@ def test_one_kind_of_classes_alone_is_said(world: World, classes: Any, says: str
 
 
 def test_beside_declared_groups_they_stand_in_the_matrix_only(world: World) -> None:
-    probe = world.probe(groups=np.arange(N_QUERIES) // 40)
+    probe = world.probe(groups=np.arange(N_QUERIES) // 20 % 2)
     (one,) = certified(world, TrainingItems(classes=HALF), probe=probe)
     made = one.certificate
     assert {f.group for f in made.findings} == {"0", "1"}
     assert all(set(by) == {"all", "0", "1", SEEN, UNSEEN} for by in made.matrix.values())
-    assert "Seen and unseen classes stand apart in the matrix only" in limits(made)
+    assert "Seen classes and unseen classes stand apart in the matrix only: requi" in limits(made)
+    replayed(one)
+
+
+def test_declared_groups_that_tell_them_apart_are_named(world: World) -> None:
+    groups = np.where(np.isin(world.query_classes, HALF), "mine", "new")
+    (one,) = certified(world, TrainingItems(classes=HALF), probe=world.probe(groups=groups))
+    made = one.certificate
+    assert all(set(by) == {"all", "mine", "new"} for by in made.matrix.values())
+    assert "Group 'mine' is the seen classes; group 'new' is the unseen classes." in limits(made)
     replayed(one)
 
 
