@@ -27,7 +27,7 @@ def leak_lines(leaks: Leaks | None) -> list[str]:
     return [
         f"{leaks}",
         f"  {named}{more}",
-        "  leave such queries out; in a policy, max_leaked is the share that is accepted",
+        "  leave such queries out (--json names all); a policy may accept a share: max_leaked",
     ]
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .embedding import embed, embed_array
     from .encoder_files import load_encoder, save_encoder
     from .encoders import Encoder
+    from .leakage import TrainingItems
     from .preprocessing import Preprocessing
     from .probes import Labels, Probe
     from .training import train
@@ -26,6 +27,7 @@ _HOMES = {
     "Preprocessing": ".preprocessing",
     "Probe": ".probes",
     "TrainingData": ".training_options",
+    "TrainingItems": ".leakage",
     "TrainingOptions": ".training_options",
     "certify": ".workflow.certifying",
     "embed": ".embedding",
@@ -42,6 +44,7 @@ __all__ = [
     "Preprocessing",
     "Probe",
     "TrainingData",
+    "TrainingItems",
     "TrainingOptions",
     "certify",
     "embed",

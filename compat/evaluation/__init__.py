@@ -9,6 +9,7 @@ from .compatibility import (
 )
 from .flips import Flips, Guarantee, find_flips, guarantee_hits, guarantee_top
 from .identification import Identification, identification_thresholds, identify
+from .nearest import nearest_cosines
 from .qrels import Qrels, relevance_from_qrels
 from .ranking import RankingScores, Relevance, score_rankings
 from .summaries import (
@@ -44,6 +45,7 @@ __all__ = [
     "guarantee_top",
     "identification_thresholds",
     "identify",
+    "nearest_cosines",
     "relevance_from_qrels",
     "score_rankings",
     "update_gain",

@@ -47,7 +47,8 @@ def _which_data(candidate: ModelVersion, training: TrainingItems) -> str:
     if training.is_recorded:
         return f"The training data are those that the training record of {ref} names."
     given = f"the {training.n_items} training items that were given"
-    if training.is_recorded is None and counted in (None, training.n_items):
+    is_whole = training.is_recorded is None and counted == training.n_items
+    if counted is None or is_whole:
         return f"That {given} are what {ref} was trained on was taken on trust."
     return (
         f"{given.capitalize()} are not what the training record of {ref} names, which is {counted} "
