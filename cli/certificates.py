@@ -9,6 +9,7 @@ from registry.domain.certificates import ON_MIXED, Criterion, Verdict
 from registry.domain.score_metrics import parse_score_metric
 from registry.errors import EXIT_GATE_FAILED, EXIT_INCONCLUSIVE
 
+from .leaks import leak_lines, leaked_ids
 from .output import short, table
 from .sample_sizes import missing_data, missing_lines, plan_data
 from .thresholds import operating_data, thresholds
@@ -50,6 +51,7 @@ def as_data(made: Sequence[Certification], plan: Sequence[UnitsNeeded] = ()) -> 
                 "statement": m.certificate.statement,
                 "further_units": missing_data(m.missing),
                 "operating_points": operating_data(m),
+                "leaked": None if m.leaks is None else leaked_ids(m.leaks),
                 **m.certificate.to_json(),
             }
             for m in made
@@ -75,6 +77,7 @@ def shown(made: Sequence[Certification]) -> list[RenderableType]:
             *missing_lines(one.missing),
             *thresholds(one),
             _controls(certificate),
+            *leak_lines(one.leaks),
             f"certificate {certificate.digest[:12]}, valid until {certificate.expires_at:%Y-%m-%d}"
             if one.is_recorded
             else "dry run: nothing was recorded",

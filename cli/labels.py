@@ -70,6 +70,15 @@ def query_labels(path: Path | None, queries: tuple[Rows, ...]) -> Labels:
     return Labels(ids, found.labels, found.groups)
 
 
+def are_numbered(asked: Labels) -> bool:
+    """Return whether no file named the queries."""
+    import numpy as np
+
+    from compat.probes import numbered
+
+    return np.array_equal(asked.ids, numbered(len(asked.ids)))
+
+
 def judged_queries(path: Path, ids: Path | None, queries: tuple[Rows, ...]) -> Labels:
     """Read judgements of the queries, whose rows must be named by a file."""
     from compat.probes import Labels

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .embedding import embed, embed_array
     from .encoder_files import load_encoder, save_encoder
     from .encoders import Encoder
+    from .leakage import TrainingItems
     from .preprocessing import Preprocessing
     from .probe_files import Questions
     from .probes import Labels, Probe
@@ -29,6 +30,7 @@ _HOMES = {
     "Probe": ".probes",
     "Questions": ".probe_files",
     "TrainingData": ".training_options",
+    "TrainingItems": ".leakage",
     "TrainingOptions": ".training_options",
     "certify": ".workflow.certifying",
     "embed": ".embedding",
@@ -48,6 +50,7 @@ __all__ = [
     "Probe",
     "Questions",
     "TrainingData",
+    "TrainingItems",
     "TrainingOptions",
     "certify",
     "embed",

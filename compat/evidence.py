@@ -13,13 +13,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from registry.arrays import Float64Array, Int64Array, LabelArray
+from registry.arrays import BoolArray, Float64Array, Int64Array, LabelArray
 from registry.domain.canonical import canonical_json
 from registry.errors import DigestMismatchError, InvalidInputError, in_one_line
 
 from .evaluation.ranking import TopItems
 from .matrix import ByMetric
-from .probes import ALL, Labels
+from .probes import Labels
 from .scored import ScoredCell
 
 SEPARATOR = " | "
@@ -53,14 +53,15 @@ class Evidence:
     scored: Mapping[str, ScoredCell] = field(default_factory=dict)
 
     def rows(self) -> dict[str, Int64Array]:
-        """Return the rows of each group; ``all`` is every query."""
-        return {ALL: np.arange(len(self.asked.ids))} | self.asked.by_group
+        """Return the rows of all that is reported apart; ``all`` is every query."""
+        return self.asked.reported
 
 
 def write_evidence(evidence: Evidence, item_ids: LabelArray) -> tuple[bytes, str]:
     """Return the bytes of a Parquet file, one row a query, and their SHA-256.
 
-    Columns are ``query``, ``label``, ``group`` (if there are groups), ``unit``, ``relevant`` and
+    Columns are ``query``, ``label``, ``group`` (if there are groups), ``seen`` (whether its class
+    was trained on, if that is known), ``unit``, ``relevant`` and
 
     - for every cell and metric a number, ``products@2 -> products@1 | mAP``;
     - for every cell the first items, ``products@2 -> products@1 | top ids`` and ``| top scores``;
@@ -78,6 +79,8 @@ def write_evidence(evidence: Evidence, item_ids: LabelArray) -> tuple[bytes, str
     columns = {"query": _texts(asked.ids), "label": _texts(asked.labels)}
     if asked.groups is not None:
         columns["group"] = _texts(asked.groups)
+    if asked.seen is not None:
+        columns["seen"] = pa.array(asked.seen)
     columns["unit"] = _names(evidence.units)
     columns["relevant"] = pa.array(evidence.n_relevant)
     for cell, by_metric in evidence.cells.items():
@@ -169,7 +172,10 @@ def _evidence(table: Any, name: str) -> Evidence:
         raise InvalidInputError(f"{name} lacks {lacks}", hint=_OLDER)
     groups = columns.get("group")
     asked = Labels(
-        columns["query"], columns["label"], None if groups is None else groups.astype(str)
+        columns["query"],
+        columns["label"],
+        None if groups is None else groups.astype(str),
+        seen=_seen(columns.get("seen"), name),
     )
     best = (SEPARATOR + GENUINE, SEPARATOR + IMPOSTOR)
     measured = {c: v for c, v in columns.items() if SEPARATOR in c and not c.endswith(best)}
@@ -206,6 +212,12 @@ def _scored(table: Any, columns: Mapping[str, LabelArray], name: str) -> dict[st
         }
     except (ValueError, AttributeError, KeyError) as error:
         raise InvalidInputError(f"{name}: {in_one_line(error)}", hint=_OLDER) from error
+
+
+def _seen(values: LabelArray | None, name: str) -> BoolArray | None:
+    if values is not None and values.dtype != np.bool_:
+        raise InvalidInputError(f"{name}: column 'seen' is {values.dtype}, not bool")
+    return values
 
 
 def _plain(names: LabelArray) -> LabelArray:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from registry.arrays import Float64Array
 from registry.domain.certificates import Certificate, mixed_place
 from registry.domain.refs import VersionRef
 from registry.domain.score_metrics import parse_score_metric
 
-from .probes import ALL, Labels
+from .probes import Labels
 
 MATRIX_METRICS = ("mAP", "hit@1", "hit@5", "recall@10", "guaranteed@1")
 
@@ -45,7 +43,7 @@ def served_name(cell: str, backend: str, factory: str) -> str:
 def matrix_of(
     cells: Mapping[str, ByMetric], asked: Labels
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """Return the means of every cell, over all queries and over each group of them.
+    """Return the means of every cell, over all queries and over all that is reported apart.
 
     A cell has those of `MATRIX_METRICS` that were measured in it, and what was asked of its scores.
 
@@ -53,7 +51,7 @@ def matrix_of(
         cells: per-query numbers by metric, of each cell.
         asked: the queries, in the same order.
     """
-    rows = {ALL: np.arange(len(asked.ids)), **asked.by_group}
+    rows = asked.reported
     return {
         cell: {
             group: {name: float(of[name][row].mean()) for name in of if _is_shown(name)}

@@ -19,6 +19,7 @@ from cli.options import (
 )
 from cli.probes import Asked, AskedFiles
 from cli.report_files import report_options, told, write_reports
+from cli.training_files import check_training, read_training, training_options
 
 if TYPE_CHECKING:
     from compat.probes import Probe
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 @click.option("--policy", "policy_file", type=INPUT_FILE, help="TOML or YAML file with the rules.")
 @click.option("--factory", metavar="MODULE:NAME", help="Builds your own backbone, with --data.")
 @click.option("--convert", is_flag=True, help="Convert vectors to contiguous float32.")
+@training_options
 @trust_space_option
 @report_options
 @dry_run_option
@@ -83,6 +85,10 @@ def certify(
     embedded by VERSION too (--reembedded or --gallery-data) the way back is certified as well,
     which a rollback without loss needs.
 
+    With what VERSION was trained on (--training-vectors or --training-data) the queries are looked
+    for in it, by id and by near-duplicate vectors. Queries of classes that it was trained on are
+    told apart from others, by these data, by --training-labels, or by its training record.
+
     The certificate is signed with your key.
 
     --report writes a page for those who decide, --markdown a summary for a pull request, --junit
@@ -108,7 +114,9 @@ def certify(
     one_of(files, data, name="--queries VERSION=FILE (once a version)")
     given = AskedFiles(probe_set, labels, data, gallery_labels, qrels, query_ids)
     given.check()
+    check_training(session.training, has_judgements=qrels is not None)
     _check_again(reembedded, gallery_data)
+    notes, policy = PlanNotes(session.output), read_policy(policy_file)
     with session.open() as registry:
         if not dry_run:
             registry.certificates.check_signer()
@@ -122,8 +130,17 @@ def certify(
         looks = (*queries.values(), *([again] if again else []))
         _check_looks(reader, gallery, () if trust_space else looks)
         probe = _probe(ask(tuple(queries.values())), queries, again)
-        notes, policy = PlanNotes(session.output), read_policy(policy_file)
-        made = run(registry, gallery, new.ref, probe, policy, dry_run=dry_run, on_plan=notes.say)
+        training = read_training(reader, session.training, new, probe, trust_space=trust_space)
+        made = run(
+            registry,
+            gallery,
+            new.ref,
+            probe,
+            policy,
+            training=training,
+            dry_run=dry_run,
+            on_plan=notes.say,
+        )
         written = write_reports(session.reports, made, registry.now())
     return session.output.result(
         as_data(made, notes.plan) | {"reports": written},

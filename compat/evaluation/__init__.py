@@ -16,6 +16,7 @@ from .flips import (
     guarantee_top,
 )
 from .identification import Identification, identification_thresholds, identify
+from .nearest import nearest_cosines
 from .operating_points import AtDeployed, OperatingPoints, Recalibrated, measure_points
 from .qrels import Qrels, relevance_from_qrels
 from .ranking import RankingScores, Relevance, score_rankings
@@ -57,6 +58,7 @@ __all__ = [
     "identification_thresholds",
     "identify",
     "measure_points",
+    "nearest_cosines",
     "relevance_from_qrels",
     "score_rankings",
     "update_gain",

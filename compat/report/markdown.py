@@ -155,7 +155,11 @@ def _along(curve: BackfillCurve, shares: Sequence[float]) -> list[str]:
 def _controls(entry: Entry) -> tuple[str, ...]:
     controls = entry.certificate.controls
     n_passed = sum(control.is_passed for control in controls)
-    return (f"{n_passed} of {len(controls)} planted controls came out as they must.", "")
+    return (
+        f"{n_passed} of {len(controls)} planted controls came out as they must.",
+        f"Leakage: {inert(words.leakage(entry))}.",
+        "",
+    )
 
 
 def _limits(report: Report) -> tuple[str, ...]:

@@ -51,8 +51,8 @@ def meaning(report: Report) -> Meaning:
     denies = _DENIES[report.verdict].format(thresholds=_thresholds(report))
     if report.verdict is Verdict.INCONCLUSIVE and failed_controls(report):
         denies = (
-            "It may not be promoted. A planted control misbehaved, so the measurement itself "
-            "cannot be relied on: mend that first."
+            "It may not be promoted. A control misbehaved, so the measurement itself cannot be "
+            "relied on: mend that first."
         )
     return Meaning(allows[report.verdict], denies)
 
@@ -91,6 +91,11 @@ def heading(entry: Entry) -> str:
     made = entry.certificate
     way = "Way back: queries" if entry.is_rollback else "Queries"
     return f"{way} of {made.query_version} on vectors of {made.gallery_version}"
+
+
+def leakage(entry: Entry) -> str:
+    """Say how many queries are in the training data."""
+    return "not checked" if entry.leaks is None else f"{entry.leaks}"
 
 
 def worst(certificate: Certificate) -> Finding:

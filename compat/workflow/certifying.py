@@ -12,6 +12,8 @@ from compat.attempts import describe_attempt, rules_of
 from compat.certification import check_policy, chosen_groups
 from compat.controls import SERVED
 from compat.evidence import Evidence, write_evidence
+from compat.leakage import TrainingItems
+from compat.leaks import Leaks, list_leaks
 from compat.matrix import matrix_of
 from compat.probes import Probe
 from compat.sample_size import UnitsMissing, UnitsNeeded, missing_units, plan_units
@@ -19,6 +21,7 @@ from compat.scored import OperatingPoint
 from registry.domain.attempts import Attempt
 from registry.domain.canonical import Json
 from registry.domain.certificates import ON_MIXED, ON_OLD, Certificate
+from registry.domain.conclusions import LEAKAGE
 from registry.domain.liveness import describe_index
 from registry.domain.policies import Policy
 from registry.domain.refs import VersionRef
@@ -32,6 +35,7 @@ from .measuring import Bench, Measured, check_pair, measure
 from .pairs import Study, units_of
 from .probe_sets import check_registered, describe_set
 from .scores import check_scores, operating_points, scored_cells
+from .trained_on import look_into_training
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,7 @@ class Certification:
         evidence: the file of per-query numbers that it rests on.
         missing: for each finding that is inconclusive, how many more units would show it.
         operating_points: thresholds of each cell, if the policy asks of scores.
+        leaks: which queries are in the training data, or None if none were given.
     """
 
     certificate: Certificate
@@ -53,6 +58,7 @@ class Certification:
     evidence: bytes = field(repr=False)
     missing: tuple[UnitsMissing, ...] = ()
     operating_points: Mapping[str, tuple[OperatingPoint, ...]] = field(default_factory=dict)
+    leaks: Leaks | None = None
 
 
 def certify(  # noqa: PLR0913 -- what is certified, on what, by which rules, and two named settings
@@ -62,6 +68,7 @@ def certify(  # noqa: PLR0913 -- what is certified, on what, by which rules, and
     probe: Probe,
     policy: Policy | None = None,
     *,
+    training: TrainingItems | None = None,
     dry_run: bool = False,
     on_plan: Callable[[tuple[UnitsNeeded, ...]], None] | None = None,
 ) -> tuple[Certification, ...]:
@@ -77,6 +84,9 @@ def certify(  # noqa: PLR0913 -- what is certified, on what, by which rules, and
         probe: labelled queries, embedded by the candidate and by every version in the gallery.
         policy: the rules; the default one asks for a better mAP and a hit@1 that is not worse by
             more than 0.02, at one-sided confidence 0.95.
+        training: what the candidate was trained on: the queries are looked for in it, and those of
+            classes that it was trained on are told apart from others. Without it the classes are
+            those of the candidate's training record, if it has one.
         dry_run: measure and conclude, but record nothing.
         on_plan: called before anything is measured with how many units each requirement takes.
 
@@ -96,9 +106,10 @@ def certify(  # noqa: PLR0913 -- what is certified, on what, by which rules, and
     check_policy(stated)
     check_registered(gallery, probe)
     new = registry.models.get(candidate)
-    attempt = count_attempt(registry, gallery, new, probe, stated)
+    probe, trained = look_into_training(registry, new, probe, training, stated)
+    attempt = count_attempt(registry, gallery, new, probe, stated, trained.named)
     rules = rules_of(stated, attempt)
-    bench = Bench(registry, gallery, probe, rules)
+    bench = Bench(registry, gallery, probe, rules, trained)
     held = [ref for ref in registry.galleries.get(gallery).versions() if ref != new.ref]
     if not held:
         raise InvalidInputError(
@@ -147,13 +158,22 @@ def _issue(
     is_back, recorded = study is measured.back, not dry_run
     missing = missing_units(study.scores, study.findings, bench.policy)
     points = operating_points(bench, measured)
-    return Certification(certificate, is_back, recorded, data, missing, points)
+    return Certification(certificate, is_back, recorded, data, missing, points, _leaks(bench))
+
+
+def _leaks(bench: Bench) -> Leaks | None:
+    found = bench.trained.leakage
+    if found is None:
+        return None
+    return list_leaks(bench.probe.queries.ids, found, bench.policy.near_duplicate)
 
 
 def _evidence(bench: Bench, measured: Measured, study: Study) -> Evidence:
     planted = dict(study.planted)
     if study.served is not None:
         planted[SERVED] = {"hit@1": study.served}
+    if bench.trained.leakage is not None:
+        planted[LEAKAGE] = bench.trained.leakage
     return Evidence(
         asked=bench.probe.queries,
         units=study.scores[ON_OLD].clusters,
@@ -204,6 +224,7 @@ def _certificate(
         n_gallery_rows=sum(s.n_rows for s in stored) if is_of_stored else 0,
         attempt=said.attempt,
         probe_set={} if bench.probe.probe_set is None else bench.probe.probe_set.named,
+        training=bench.trained.named,
     )
 
 

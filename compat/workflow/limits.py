@@ -46,7 +46,7 @@ def find_limits(bench: Bench, measured: Measured, study: Study) -> tuple[str, ..
             "Relevance is by judgements (qrels): what was not judged counts as not relevant, and "
             "the unit of resampling is the query."
         )
-    found += _probe_limits(bench.probe, measured)
+    found += [*bench.trained.limits, *_probe_limits(bench.probe, measured)]
     found.append(_mixed_limit(measured, bench.policy))
     if measured.back is None:
         found.append(

@@ -38,6 +38,7 @@ from .pairs import (
     top_depth,
     units_of,
 )
+from .trained_on import Trained
 
 
 @dataclass(slots=True)
@@ -78,12 +79,14 @@ class Bench:
         gallery: name of the gallery.
         probe: the labelled queries.
         policy: the rules by which this attempt is decided.
+        trained: what is known of the candidate's training data.
     """
 
     registry: Registry
     gallery: str
     probe: Probe
     policy: Policy
+    trained: Trained
 
     def cell(self, query: ModelVersion, items: SearchedItems, contract: Contract) -> RankingScores:
         """Measure one version's queries on some items."""
@@ -124,7 +127,14 @@ def measure(bench: Bench, old: ModelVersion, new: ModelVersion) -> Measured:
     pair = Pair(new.ref, old.ref, old.ref, contract, state.gallery.metric)
     targets = [SearchTarget(reader, contract, old.ref.number) for reader in readers]
     forward = study_pair(
-        pair, bench.probe, items, baseline, bench.policy, old_items=items, targets=targets
+        pair,
+        bench.probe,
+        items,
+        baseline,
+        bench.policy,
+        old_items=items,
+        targets=targets,
+        leakage=bench.trained.leakage,
     )
     segments = [s for s in state.gallery.segments if s.version == old.ref]
     measured = Measured(
@@ -240,7 +250,15 @@ def _measure_back(
     to_new = _contract(bench, old, new)
     pair = Pair(old.ref, new.ref, old.ref, to_new, state.gallery.metric)
     baseline = measured.cells[cell_name(old.ref, old.ref)]
-    back = study_pair(pair, bench.probe, again, baseline, bench.policy, old_items=items)
+    back = study_pair(
+        pair,
+        bench.probe,
+        again,
+        baseline,
+        bench.policy,
+        old_items=items,
+        leakage=bench.trained.leakage,
+    )
     measured.cells[cell_name(old.ref, new.ref)] = back.measured
     mixed = replace(mixed, old_contract=_itself(old), new_contract=to_new)
     measured.back = _measure_mixed(bench, old, mixed, back, measured)

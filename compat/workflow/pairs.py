@@ -108,6 +108,7 @@ def study_pair(  # noqa: PLR0913 -- what is studied, on what, and by which rules
     *,
     old_items: SearchedItems,
     targets: Sequence[SearchTarget] = (),
+    leakage: ByMetric | None = None,
 ) -> Study:
     """Measure a pair and run the gate and its controls.
 
@@ -120,6 +121,7 @@ def study_pair(  # noqa: PLR0913 -- what is studied, on what, and by which rules
         old_items: the same items as the baseline version embedded them.
         targets: opened segments, if the items are those of a gallery; then the search that will
             serve is compared with the exact one.
+        leakage: what was found of the queries in the candidate's training data, if there are any.
     """
     queries = probe.vectors_of(pair.query_version).vectors
     bench = _Bench(pair, probe, policy)
@@ -132,7 +134,7 @@ def study_pair(  # noqa: PLR0913 -- what is studied, on what, and by which rules
         OLD: bench.old_again(old_items).by_name,
     }
     served = _served(pair, probe, items, targets) if targets else None
-    controls = judge_controls(scores, planted, served, policy)
+    controls = judge_controls(scores, planted, served, policy, leakage)
     found = find(scores, policy)
     return Study(pair, measured, {ON_OLD: scores}, found, controls, planted, served)
 

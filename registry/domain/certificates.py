@@ -89,10 +89,12 @@ class Control:
     """A planted case whose outcome is known beforehand: it shows that the gate can say no.
 
     Attributes:
-        name: ``random model``, ``rotated model`` or ``old model``.
+        name: ``random model``, ``rotated model``, ``old model``, ``served search`` or
+            ``no leakage``.
         expected: the verdict that a working gate gives.
         found: the verdict that it gave.
-        value: mean of the first required metric.
+        value: mean of the first required metric; of ``no leakage`` the share of the queries that
+            were found in the training data.
     """
 
     name: str
@@ -141,6 +143,8 @@ class Certificate:
         attempt: which attempt on these questions it is; None if it is older than counting.
         probe_set: the registered probe set that it was measured on, by ``name`` and ``digest``;
             empty if the questions came from files.
+        training: the training data in which the queries were looked for: ``digest`` and
+            ``n_items``; empty if none were given.
     """
 
     gallery: str
@@ -169,6 +173,7 @@ class Certificate:
     n_gallery_rows: int = 0
     attempt: Attempt | None = None
     probe_set: Mapping[str, Json] = field(default_factory=dict)
+    training: Mapping[str, Json] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -214,6 +219,7 @@ class Certificate:
             "n_gallery_rows": self.n_gallery_rows,
             "attempt": None if self.attempt is None else self.attempt.to_json(),
             "probe_set": dict(self.probe_set),
+            "training": dict(self.training),
         }
         value: dict[str, Json] = {
             "format": 1,

@@ -136,6 +136,18 @@ def test_operating_points_that_make_no_sense_are_refused(points: str) -> None:
         read_evidence(data, hashlib.sha256(data).hexdigest(), "it.parquet")
 
 
+def test_whether_a_class_was_seen_is_a_column_if_it_is_known() -> None:
+    given = evidence()
+    seen = np.array([True, False, False, True])
+    data, digest = write_evidence(replace(given, asked=replace(given.asked, seen=seen)), ITEMS)
+    assert read(data)["seen"] == seen.tolist()
+    found = read_evidence(data, digest, "it")
+    assert found.asked.seen is not None
+    assert found.asked.seen.tolist() == seen.tolist()
+    assert list(found.rows())[-2:] == ["seen classes", "unseen classes"]
+    assert "seen" not in read(write_evidence(given, ITEMS)[0])
+
+
 def test_a_flipped_bit_is_named_before_anything_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     data, digest = write_evidence(evidence(), ITEMS)
     monkeypatch.setattr(pq, "read_table", lambda *_: pytest.fail("it was parsed"))
@@ -156,6 +168,10 @@ def test_what_is_no_evidence_is_refused() -> None:
         (
             table({"query": ["a"], "label": ["b"], "unit": [1], "relevant": [1], "a | mAP": ["x"]}),
             "column 'a | mAP' is object, not float64",
+        ),
+        (
+            table({"query": ["a"], "label": ["b"], "unit": [1], "relevant": [1], "seen": ["yes"]}),
+            "column 'seen' is object, not bool",
         ),
         (table({"query": [], "label": [], "unit": [], "relevant": []}), "lacks any row"),
     ):
