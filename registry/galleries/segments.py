@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..arrays import BoolArray, Float32Array, Int64Array, LabelArray
+from ..arrow_columns import id_column
 from ..domain.contracts import Contract
 from ..domain.galleries import IndexSpec, Metric, Part, Segment
 from ..errors import CorruptFileError, DimensionMismatchError, InvalidInputError
 from ._exact import ExactIndex
-from .arrow_files import id_column
 from .catalog import load_backend
 from .protocol import Neighbours, VectorIndex
 from .storage import PartData, open_part, verify_file
