@@ -154,9 +154,13 @@ class SegmentReader:
         index = self._searcher(contract.dims)
         return index.search(queries, k, excluded=self._excluded)
 
-    def _searcher(self, dims: int) -> VectorIndex:
+    def uses_index(self, dims: int) -> bool:
+        """Whether queries of so many dimensions go by the segment's index, not past all rows."""
         is_sparse = len(self._deleted) > _MOSTLY_DELETED * self.n_rows
-        if self._index is not None and dims == self.dim and not is_sparse:
+        return self._index is not None and dims == self.dim and not is_sparse
+
+    def _searcher(self, dims: int) -> VectorIndex:
+        if self._index is not None and self.uses_index(dims):
             return self._index
         exact = self._exact.get(dims)
         if exact is None:
