@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .aio import AsyncRegistry
     from .domain.contracts import Contract, ContractKind
     from .domain.explanations import Explanation
     from .domain.galleries import Gallery, IndexSpec, Metric
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "AliasRef": ".domain.refs",
+    "AsyncRegistry": ".aio",
     "Change": ".service",
     "Comparability": ".service",
     "ComparedVectors": ".service",
@@ -55,6 +57,7 @@ _HOMES = {
 
 __all__ = [
     "AliasRef",
+    "AsyncRegistry",
     "Change",
     "Comparability",
     "ComparedVectors",
