@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from registry.arrays import LabelArray
+from registry.arrow_columns import id_column, metadata_of
 from registry.domain.canonical import digest_json
 from registry.domain.probe_sets import ProbeFacts, ProbeKind
 from registry.errors import CorruptFileError, InvalidInputError, in_one_line
-from registry.galleries.arrow_files import id_column, metadata_of
 
 from .attempts import digest_questions
 from .evaluation.qrels import Qrels

@@ -130,6 +130,24 @@ def test_the_probe_set_of_the_how_to_is_registered_and_asked(
     assert said.endswith("COMPATIBLE spring\n")
 
 
+def test_the_questions_of_the_how_to_are_answered(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for block in blocks(ROOT / "docs" / "how-to" / "your-own-vectors.md"):
+        run_block(block, capsys)
+    capsys.readouterr()
+    found = blocks(ROOT / "docs" / "how-to" / "query-old-and-new.md")
+    assert [block.language for block in found] == ["python"] * 6
+    for block in found:
+        run_block(block, capsys)
+    said = capsys.readouterr().out
+    assert "['query', 'rank', 'id', 'score', 'version']" in said
+    assert "products@1 first 64 dimensions, re-normalised" in said
+    assert "(3, 96) [64 96 64]" in said
+    assert "certified_on=('shop',)" in said
+    assert "('canaries', 'recent queries', 'dimensions')" in said
+
+
 def test_the_summaries_and_baselines_of_the_how_to_run(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.explaining import shown_explanation
 from cli.inputs import Reader, check_directions, check_look, check_maker, one_of
+from cli.item_ids import parse_ids
 from cli.options import (
     INPUT_FILE,
     Session,
@@ -20,7 +22,7 @@ from cli.output import table
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from registry import Embeddings, Hits
+    from registry import Embeddings, Explanation, Hits
 
 _MOST_SHOWN = 10
 
@@ -35,6 +37,10 @@ _MOST_SHOWN = 10
 @trust_space_option
 @click.option("-k", type=int, default=10, show_default=True, help="Hits a query.")
 @click.option("--first", type=click.IntRange(1), help="Search with the first so many queries only.")
+@click.option(
+    "--explain", is_flag=True, help="Explain how the first query is answered, and why so."
+)
+@click.option("--item", "items", multiple=True, help="With --explain: what became of this item.")
 @session_options
 @pass_session
 def search(
@@ -48,16 +54,25 @@ def search(
     trust_space: bool,
     k: int,
     first: int | None,
+    explain: bool,
+    items: tuple[str, ...],
 ) -> int:
     """Search the gallery NAME, across all versions that it holds.
+
+    --explain says of the first query which segments were searched by which contract, on the
+    strength of which certificate, what each of them offered and what was hidden. With --item it
+    also says where that item is, and its exact score and place.
 
     \b
     Example:
       samespace gallery search shop --vectors queries.npy -k 5
+      samespace gallery search shop --vectors queries.npy --explain --item sku-0007
     """
     from registry import Embeddings
 
     one_of(vectors, data)
+    if items and not explain:
+        raise click.UsageError("--item goes with --explain")
     with session.open() as registry:
         state = registry.galleries.state(name)
         made_by = registry.models.get(version) if version else state.query_version
@@ -68,14 +83,28 @@ def search(
             check_look(registry, name, asked)
         check_directions(state.gallery.metric, asked)
         queries = asked.embeddings
-        if first is not None:
-            queries = Embeddings(queries.ids[:first], queries.vectors[:first], made_by)
+        if explain or first is not None:
+            n = 1 if explain else first
+            queries = Embeddings(queries.ids[:n], queries.vectors[:n], made_by)
+        if explain:
+            ids = parse_ids(state.gallery.id_type, items) if items else None
+            return _tell(session, queries, registry.explain(name, queries, ids, k))
         hits = registry.search(name, queries, k)
     model = state.gallery.model
     found = _as_data(queries, hits, model)
     more = len(found) - _MOST_SHOWN
     note = f"… and {more} more queries; --json prints all" if more > 0 else ""
     return session.output.result({"gallery": name, "queries": found}, _shown(found), note)
+
+
+def _tell(session: Session, query: Embeddings, found: Explanation) -> int:
+    hits = [{"id": h.id, "score": h.score, "version": str(h.version)} for h in found.hits]
+    data = {
+        "gallery": found.gallery,
+        "queries": [{"query": query.ids.tolist()[0], "hits": hits}],
+        "explanation": found.to_json(),
+    }
+    return session.output.result(data, *shown_explanation(found))
 
 
 def _shown(found: list[dict[str, Any]]) -> RenderableType:

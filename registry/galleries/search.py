@@ -115,19 +115,17 @@ def search_segments(
         InvalidInputError: if k is out of range, the gallery is empty, or a query is refused.
         DimensionMismatchError: if a contract compares more dimensions than queries have.
     """
-    live = [target for target in targets if target.reader.n_items > 0]
-    _check_k(k, sum(target.reader.n_items for target in live))
-    prepared: dict[int, Float32Array] = {}
-    found = []
-    for target in live:
-        dims = target.contract.dims
-        if dims not in prepared:
-            prepared[dims] = prepare_queries(queries, target.contract, metric)
-        found.append(_search_target(target, prepared[dims], k))
-    return _order(found[0]) if len(found) == 1 else _merge(found, k)
+    check_k(k, targets)
+    return merge([hits for _, hits in search_each(targets, queries, k, metric)], k)
 
 
-def _check_k(k: int, n_items: int) -> None:
+def check_k(k: int, targets: Sequence[SearchTarget]) -> None:
+    """Refuse to look for fewer than one item, or for more than can be found.
+
+    Raises:
+        InvalidInputError: if k is out of range, or there is nothing to find.
+    """
+    n_items = sum(target.reader.n_items for target in targets)
     if k < 1:
         raise InvalidInputError(f"k must be at least 1 but is {k}", hint="ask for 1 hit or more")
     if n_items == 0:
@@ -136,6 +134,25 @@ def _check_k(k: int, n_items: int) -> None:
         raise InvalidInputError(
             f"k is {k} but only {n_items} items can be found", hint=f"ask for at most {n_items}"
         )
+
+
+def search_each(
+    targets: Sequence[SearchTarget], queries: Float32Array, k: int, metric: Metric
+) -> list[tuple[SearchTarget, Hits]]:
+    """Return what each segment with live items offers: its k nearest ones, or all if it has fewer.
+
+    Arguments and errors are those of `search_segments`.
+    """
+    prepared: dict[int, Float32Array] = {}
+    found = []
+    for target in targets:
+        if target.reader.n_items == 0:
+            continue
+        dims = target.contract.dims
+        if dims not in prepared:
+            prepared[dims] = prepare_queries(queries, target.contract, metric)
+        found.append((target, _search_target(target, prepared[dims], k)))
+    return found
 
 
 def _search_target(target: SearchTarget, queries: Float32Array, k: int) -> Hits:
@@ -147,8 +164,10 @@ def _search_target(target: SearchTarget, queries: Float32Array, k: int) -> Hits:
     return Hits(reader.take_ids(found.positions), found.scores, versions)
 
 
-def _merge(found: Sequence[Hits], k: int) -> Hits:
-    """Return the k best of several segments' rankings of the same queries."""
+def merge(found: Sequence[Hits], k: int) -> Hits:
+    """Return the k best of one or more segments' rankings of the same queries."""
+    if len(found) == 1:
+        return _order(found[0])
     hits = Hits(
         np.concatenate([hits.ids for hits in found], axis=1),
         np.concatenate([hits.scores for hits in found], axis=1),
