@@ -13,6 +13,7 @@ from registry.domain.contracts import Contract
 from registry.domain.galleries import Metric
 from registry.galleries.search import prepare_gallery, prepare_queries
 
+from .cores import counting_threads
 from .evaluation.qrels import relevance_from_qrels
 from .evaluation.ranking import RankingScores, Relevance, TopItems, score_rankings
 from .probes import Labels, as_one_kind
@@ -83,6 +84,7 @@ def measure_cell(  # noqa: PLR0913 -- whose queries, on what, and four named set
         excluded=itself_among(asked, items),
         metric=kind,
         top_k=top_k,
+        n_threads=counting_threads(),
     )
     if scores.top is None or metric is not Metric.L2:
         return scores

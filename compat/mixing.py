@@ -18,6 +18,7 @@ from registry.domain.galleries import Metric
 from registry.galleries.search import prepare_gallery, prepare_queries
 
 from .cells import SearchedItems, itself_among, relevance_of
+from .cores import counting_threads
 from .evaluation.ranking import RankingScores, score_rankings
 from .probes import Labels
 
@@ -69,6 +70,7 @@ def measure_mixed(
         ks=ks,
         excluded=itself_among(asked, items.old),
         top_k=top_k,
+        n_threads=counting_threads(),
     )
 
 

@@ -14,7 +14,7 @@ _ROOM = 1024  # they are counted in multiples of
 
 # nanoseconds for each score of the gallery: they decide what is quicker, not what is right
 _COMPARED = 0.2  # to compare one relevant item with it
-_FOUND = 60.0  # to find it, if it reaches a relevant item, and to count it
+_FOUND = 80.0  # to find it, if it reaches a relevant item, and to count it
 COST_OF_HOLDING = 4.0  # what counting costs more where all scores are held, however many items
 
 

@@ -17,7 +17,7 @@ from ._parts import part_rows
 # score equal wherever they are stored.
 CHUNK = 4096
 
-ROWS = 256  # queries of a piece
+ROWS = 512  # queries of a piece
 
 PAD = 16  # scores between rows: rows a power of two apart fall on the same lines of the cache
 

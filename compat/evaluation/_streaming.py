@@ -23,7 +23,9 @@ from ._scoring import PairPlaces, check_block, exactly, stream_scores
 from ._ties import Ranks
 from ._top import TopItems
 
-FEW = 32  # relevant items of a query that are counted so
+FEW = 64  # relevant items of a query that may be counted so
+
+_PAIRS = 4096  # of a query and a relevant item that are scored roughly at a time
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,22 +106,36 @@ def _plan(
     few: Few, positions: Int64Array, vectors: Float32Array, sample: Int64Array
 ) -> tuple[Int64Array, Float64Array]:
     """Return how many relevant items of each query are deep and the cost, as a sample tells."""
-    place = np.searchsorted(positions, few.relevance.indices)
     sampled = vectors[np.searchsorted(positions, sample)]
+    indptr = few.relevance.indptr
+    asking = np.repeat(np.arange(len(few.queries)), few.relevance.n_relevant)
+    place = np.searchsorted(positions, few.relevance.indices)
     n_deep, cost = np.empty(len(few.queries), np.int64), np.empty(len(few.queries))
-    for start in range(0, len(cost), few.n_rows):
-        rows = slice(start, min(start + few.n_rows, len(cost)))
-        indptr = few.relevance.indptr[rows.start : rows.stop + 1]
-        asking = np.repeat(few.queries[rows], np.diff(indptr), axis=0)
-        relevant = vectors[place[indptr[0] : indptr[-1]]]
-        with np.errstate(all="ignore"):  # what is not finite is refused when it is scored
-            own = np.einsum("ij,ij->i", asking, relevant)
+    with np.errstate(all="ignore"):  # what is not finite is refused when it is scored
+        own = _rough_scores(few, asking, vectors, place)
+        for start in range(0, len(cost), few.n_rows):
+            rows = slice(start, start + few.n_rows)
             scores = few.queries[rows] @ sampled.T
             if few.is_l2:
-                own -= _half_squares(relevant)
                 scores -= _half_squares(sampled)
-        n_deep[rows], cost[rows] = plan_depth(worst_first(own, indptr - indptr[0]), scores)
+            ends = indptr[start : start + few.n_rows + 1]
+            worst = worst_first(own[ends[0] : ends[-1]], ends - ends[0])
+            n_deep[rows], cost[rows] = plan_depth(worst, scores)
     return n_deep, cost
+
+
+def _rough_scores(
+    few: Few, asking: Int64Array, vectors: Float32Array, place: Int64Array
+) -> Float32Array:
+    """Return the scores of pairs of queries and vectors, rounded in some way or other."""
+    scores = np.empty(len(asking), dtype=np.float32)
+    for start in range(0, len(asking), _PAIRS):
+        pairs = slice(start, start + _PAIRS)
+        found = vectors[place[pairs]]
+        scores[pairs] = np.einsum("ij,ij->i", few.queries[asking[pairs]], found)
+        if few.is_l2:
+            scores[pairs] -= _half_squares(found)
+    return scores
 
 
 def _half_squares(vectors: Float32Array) -> Float32Array:
