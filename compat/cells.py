@@ -13,6 +13,7 @@ from registry.domain.contracts import Contract
 from registry.domain.galleries import Metric
 from registry.galleries.search import prepare_gallery, prepare_queries
 
+from .cores import counting_threads
 from .evaluation.qrels import relevance_from_qrels
 from .evaluation.ranking import RankingScores, Relevance, TopItems, score_rankings
 from .probes import Labels, as_one_kind
@@ -81,7 +82,14 @@ def measure_cell(  # noqa: PLR0913 -- whose queries, on what, and five named set
     blocks = PreparedBlocks(items.blocks, contract, metric)
     relevance, excluded = relevance_of(asked, items), itself_among(asked, items)
     scores = score_rankings(
-        prepared, blocks, relevance, ks=ks, excluded=excluded, metric=kind, top_k=top_k
+        prepared,
+        blocks,
+        relevance,
+        ks=ks,
+        excluded=excluded,
+        metric=kind,
+        top_k=top_k,
+        n_threads=counting_threads(),
     )
     scores = with_points(scores, rules, prepared, blocks, relevance, excluded=excluded, metric=kind)
     if scores.top is None or metric is not Metric.L2:

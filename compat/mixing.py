@@ -18,6 +18,7 @@ from registry.domain.galleries import Metric
 from registry.galleries.search import prepare_gallery, prepare_queries
 
 from .cells import SearchedItems, itself_among, relevance_of
+from .cores import counting_threads
 from .evaluation.ranking import RankingScores, score_rankings
 from .probes import Labels
 from .score_metrics import ScoreRules, with_points
@@ -69,7 +70,15 @@ def measure_mixed(
     """
     stacked, blocks = _stacked_queries(queries, items), MixedBlocks(items)
     relevance, excluded = relevance_of(asked, items.old), itself_among(asked, items.old)
-    scores = score_rankings(stacked, blocks, relevance, ks=ks, excluded=excluded, top_k=top_k)
+    scores = score_rankings(
+        stacked,
+        blocks,
+        relevance,
+        ks=ks,
+        excluded=excluded,
+        top_k=top_k,
+        n_threads=counting_threads(),
+    )
     return with_points(
         scores, rules, stacked, blocks, relevance, excluded=excluded, metric="inner_product"
     )

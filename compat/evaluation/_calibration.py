@@ -15,7 +15,8 @@ from registry.arrays import Float32Array, Int64Array
 
 from ._impostors import N_BINS, bin_of_rank, keys_of, score_of
 from ._pair_scores import PairScores
-from ._scoring import Piece, count_true
+from ._passes import count_true
+from ._scoring import Piece
 
 _PENDING = 2**21  # scores that are counted at a time: 16 MiB of places
 _NOBODY = np.float32(-np.inf)
@@ -72,11 +73,12 @@ def pass_once(
     best = np.full(len(halves), _NOBODY)
     matches = np.zeros((len(halves), len(thresholds)), dtype=np.int64)
     for piece in pairs.impostors():
-        best[piece.rows] = np.maximum(best[piece.rows], piece.items.max(axis=0))
+        best[piece.rows] = np.maximum(best[piece.rows], piece.whole.max(axis=1))
         for column, threshold in enumerate(thresholds):
-            matches[piece.rows, column] += count_true(piece.items >= threshold)
+            matched = np.greater_equal(piece.whole, threshold, out=piece.flags)
+            matches[piece.rows, column] += count_true(matched)
         if is_counted:
-            places = halves[piece.rows] * N_BINS + (_keys(piece) >> np.uint32(16))
+            places = halves[piece.rows, None] * N_BINS + (_keys(piece) >> np.uint32(16))
             upper += np.bincount(places.ravel(order="K"), minlength=2 * N_BINS)
     by_half = upper.reshape(2, N_BINS)
     by_half[:, int(keys_of(np.array([_NOBODY]))[0]) >> 16] = 0  # holds no finite score
@@ -148,7 +150,7 @@ def _count_lower(
         rows = row_of[keys >> np.uint32(16)]
         at = np.nonzero(rows >= 0)
         lower = (keys[at] & np.uint32(N_BINS - 1)).astype(np.int64)
-        pending.append((halves[piece.rows][at[1]] * n_rows + rows[at]) * N_BINS + lower)
+        pending.append((halves[piece.rows][at[0]] * n_rows + rows[at]) * N_BINS + lower)
         if sum(map(len, pending)) >= _PENDING:
             counts += np.bincount(np.concatenate(pending), minlength=len(counts))
             pending = []
@@ -158,5 +160,5 @@ def _count_lower(
 
 
 def _keys(piece: Piece) -> np.ndarray[tuple[int, int], np.dtype[np.uint32]]:
-    """Return the keys of a piece's scores. Shape: (n_items, n_rows)."""
-    return keys_of(piece.items[: piece.n_items])
+    """Return the keys of a piece's scores. Shape: (n_rows, n_items)."""
+    return keys_of(piece.scores)

@@ -46,9 +46,8 @@ def nearest_cosines(
 
 
 def _keep_best(piece: Piece, best: Float32Array, places: Int64Array) -> None:
-    """Put in what is better in this piece; few columns are looked through for where it stands."""
-    items = piece.items[: piece.n_items]
-    largest = items.max(axis=0)
+    """Put in what is better in this piece; few rows are looked through for where it stands."""
+    largest = piece.scores.max(axis=1)
     better = np.flatnonzero(largest > best)
     best[better] = largest[better]
-    places[better] = piece.first + items[:, better].argmax(axis=0)
+    places[better] = piece.first + piece.scores[better].argmax(axis=1)
