@@ -25,7 +25,7 @@ from registry.errors import InvalidInputError
 
 from .evaluation.flips import find_flips
 from .matrix import ByMetric
-from .probes import ALL
+from .probes import Labels
 from .score_metrics import allowed_rejections, check_can_fail, largest_gain, ratio_asked
 from .stats.bootstrap import BootstrapBounds, bca_difference_bounds
 from .stats.bounds import DifferenceBounds, paired_difference_bounds
@@ -81,17 +81,15 @@ def _named(by_metric: ByMetric, name: str) -> Float64Array:
     return by_metric[name]
 
 
-def chosen_groups(
-    by_group: Mapping[str, Int64Array], policy: Policy, n_queries: int
-) -> Mapping[str, Int64Array]:
+def chosen_groups(asked: Labels, policy: Policy) -> Mapping[str, Int64Array]:
     """Return the rows of the groups in which every claim must hold.
 
     Raises:
         InvalidInputError: if the policy names a group that no query belongs to.
     """
     if policy.groups is None:
-        return by_group
-    known = {ALL: np.arange(n_queries)} | dict(by_group)
+        return asked.by_group
+    known = asked.reported
     missing = [name for name in policy.groups if name not in known]
     if missing:
         raise InvalidInputError(

@@ -99,7 +99,13 @@ class Labels:
 
 
 def _check_names(groups: LabelArray) -> None:
-    kept = sorted({SEEN, UNSEEN}.intersection(groups.astype(str).tolist()))
+    names = set(groups.astype(str).tolist())
+    if ALL in names:
+        raise InvalidInputError(
+            f"a group of queries is named {ALL!r}, which is every query",
+            hint="name the group otherwise",
+        )
+    kept = sorted({SEEN, UNSEEN} & names)
     if kept:
         raise InvalidInputError(
             f"a group of queries is named {kept[0]!r}, as what training data tell apart",

@@ -71,7 +71,7 @@ def replay(certificate: Certificate, evidence: Evidence) -> Replay:
 
 
 def _recomputed(certificate: Certificate, evidence: Evidence, policy: Policy) -> Certificate:
-    groups = chosen_groups(evidence.asked.by_group, policy, len(evidence.units))
+    groups = chosen_groups(evidence.asked, policy)
     places = {
         place: PairedScores(*cells, evidence.units, groups)
         for place, cells in _places(certificate, evidence, policy).items()

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from registry.arrays import Float32Array, Float64Array, Int64Array, LabelArray
+from registry.domain.certificates import ON_OLD
 from registry.domain.policies import Policy
 from registry.domain.score_metrics import ScoreMetric, parse_score_metric
 from registry.errors import InvalidInputError
@@ -72,15 +73,18 @@ def split_units(units: LabelArray, seed: int) -> Int64Array:
 
 
 def check_can_fail(policy: Policy) -> None:
-    """Refuse requirements that a model which matches nothing at all would meet.
+    """Refuse requirements on old vectors that a model which matches nothing at all would meet.
+
+    Controls are planted there, and such a model must fail.
 
     Raises:
         InvalidInputError: if there is no other requirement.
     """
-    asked = asked_scores(policy)
-    if len(asked) == len(policy.requirements) and all(one.is_about_rejecting for one in asked):
+    on_old = tuple(rule for rule in policy.requirements if rule.on == ON_OLD)
+    asked = asked_scores(replace(policy, requirements=on_old))
+    if len(asked) == len(on_old) and all(one.is_about_rejecting for one in asked):
         raise InvalidInputError(
-            f"policy: {policy.requirements[0].metric} alone is met by a model that finds nothing",
+            f"policy: {on_old[0].metric} alone is met by a model that finds nothing",
             hint="add what it must find, such as mAP, or TAR at the same score",
         )
 

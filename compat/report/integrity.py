@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from compat.leaks import Leak
 from registry.domain.canonical import Json, canonical_json, digest_json
-from registry.domain.certificates import Certificate, Criterion
-from registry.domain.requirements import Requirement
+from registry.domain.certificates import Certificate
+from registry.domain.requirements import read_requirements
 
 from . import words
 from .contents import Entry, Report
@@ -94,8 +94,7 @@ def policy_facts(certificate: Certificate) -> list[Fact]:
 def _requirement(rule: object) -> str:
     if not isinstance(rule, Mapping):
         return str(rule)
-    criterion = Criterion(str(rule["criterion"]))
-    return str(Requirement(str(rule["metric"]), criterion, float(rule["margin"])))
+    return str(read_requirements([rule])[0])
 
 
 def _index(index: Mapping[str, Json]) -> str:

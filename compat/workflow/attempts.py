@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from compat.attempts import digest_questions
+from compat.attempts import digest_questions, paying
 from compat.probes import Probe, digest_array
 from registry.domain.attempts import Attempt
 from registry.domain.canonical import Json, digest_json
@@ -38,7 +38,8 @@ def count_attempt(
             "gallery": _content(registry.galleries.get(gallery)),
         }
     )
-    return registry.certificates.attempt(gallery, digest_questions(probe.queries), run)
+    found = registry.certificates.attempt(gallery, digest_questions(probe.queries), run)
+    return paying(policy, found)
 
 
 def _content(gallery: Gallery) -> dict[str, Json]:

@@ -123,7 +123,7 @@ def certify(  # noqa: PLR0913 -- what is certified, on what, by which rules, and
     for ref in held:
         check_scores(bench, registry.models.get(ref))
     if on_plan is not None:
-        on_plan(plan_units(rules, units_of(probe, rules), probe.groups))
+        on_plan(plan_units(rules, units_of(probe, rules), chosen_groups(probe.queries, rules)))
     found = [measure(bench, registry.models.get(ref), new) for ref in held]
     studies = [(m, m.forward) for m in found] + [(m, m.back) for m in found if m.back is not None]
     said = _Said(stated, attempt)
@@ -137,7 +137,7 @@ def _check_places(policy: Policy, probe: Probe) -> None:
             hint="give the gallery's items embedded by the candidate: --reembedded or "
             "--gallery-data; or drop what is required on = 'mixed'",
         )
-    chosen_groups(probe.groups, policy, len(probe.queries.ids))
+    chosen_groups(probe.queries, policy)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,11 @@ def find_limits(bench: Bench, measured: Measured, study: Study) -> tuple[str, ..
         )
     found += [*bench.trained.limits, *_probe_limits(bench.probe, measured)]
     found.append(_mixed_limit(measured, bench.policy))
+    if any(rule.on != ON_OLD for rule in bench.policy.requirements):
+        found.append(
+            "Planted controls were tried by exact search on the old vectors only, not on the "
+            "gallery's own index and not on mixed galleries."
+        )
     if measured.back is None:
         found.append(
             "The way back (old queries on new vectors) and the new self-test were not measured: "

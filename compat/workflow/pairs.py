@@ -141,7 +141,7 @@ def study_pair(  # noqa: PLR0913 -- what is studied, on what, and by which rules
 
 def paired(probe: Probe, policy: Policy, baseline: ByMetric, candidate: ByMetric) -> PairedScores:
     """Return the numbers of the probe's queries in two cells, by the policy's units and groups."""
-    groups = chosen_groups(probe.groups, policy, len(probe.queries.ids))
+    groups = chosen_groups(probe.queries, policy)
     return PairedScores(baseline, candidate, units_of(probe, policy), groups)
 
 

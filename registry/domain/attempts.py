@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,15 +24,32 @@ class Attempt:
         run: digest of all that decides the outcome: candidate, vectors, gallery, policy. The same
             run made again is no further attempt: its outcome is the same.
         number: which attempt it is, counted from 1.
+        spent_before: error that earlier attempts spent, under whatever policy.
+        spent: error that this one spends: 1 less the confidence level of its bounds.
     """
 
     questions: str
     run: str
     number: int
+    spent_before: float = 0.0
+    spent: float = 0.0
 
     def to_json(self) -> dict[str, Json]:
         """Return the attempt as JSON values."""
-        return {"questions": self.questions, "run": self.run, "number": self.number}
+        return {
+            "questions": self.questions,
+            "run": self.run,
+            "number": self.number,
+            "spent_before": self.spent_before,
+            "spent": self.spent,
+        }
+
+    def is_at(self, other: Attempt) -> bool:
+        """Whether both stand at the same place among the attempts on the same questions."""
+        mine = (self.questions, self.run, self.number)
+        return mine == (other.questions, other.run, other.number) and math.isclose(
+            self.spent_before, other.spent_before, abs_tol=1e-9
+        )
 
 
 def of_attempts(attempt: Attempt | None, policy: Mapping[str, Json]) -> str:
@@ -76,9 +94,12 @@ def number_attempt(line: Iterable[Event], questions: str, run: str) -> Attempt:
         questions: digest of the queries.
         run: digest of all that decides the outcome.
     """
-    runs = list(dict.fromkeys(run for run, _ in _runs(line, questions)))
-    number = runs.index(run) + 1 if run in runs else len(runs) + 1
-    return Attempt(questions, run, number)
+    spent: dict[str, float] = {}
+    for earlier, event in _runs(line, questions):
+        said = cast("Mapping[str, float]", event.payload["attempt"])
+        spent.setdefault(earlier, said.get("spent", 0.0))
+    before = list(spent)[: list(spent).index(run)] if run in spent else list(spent)
+    return Attempt(questions, run, len(before) + 1, math.fsum(spent[one] for one in before))
 
 
 def outcomes(line: Iterable[Event], questions: str) -> tuple[Outcome, ...]:

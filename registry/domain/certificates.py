@@ -108,6 +108,13 @@ class Control:
         return self.expected is self.found
 
 
+_WORDS = {
+    Verdict.COMPATIBLE: "may search",
+    Verdict.INCOMPATIBLE: "must not search",
+    Verdict.INCONCLUSIVE: "was not shown fit to search",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Certificate:
     """An immutable statement about one ordered pair of versions on one gallery.
@@ -194,14 +201,11 @@ class Certificate:
     @property
     def statement(self) -> str:
         """The claim in one sentence."""
-        words = {
-            Verdict.COMPATIBLE: "may search",
-            Verdict.INCOMPATIBLE: "must not search",
-            Verdict.INCONCLUSIVE: "was not shown fit to search",
-        }
-        n_queries = sum({f.group: f.n_queries for f in self.findings}.values())
+        words = _WORDS[self.verdict]
+        sizes = {f.group: f.n_queries for f in self.findings}
+        n_queries = sizes.get("all", sum(sizes.values()))
         return (
-            f"{self.query_version} {words[self.verdict]} the {self.n_gallery_items} items of "
+            f"{self.query_version} {words} the {self.n_gallery_items} items of "
             f"'{self.gallery}' made by {self.gallery_version} ({self.contract}): measured on "
             f"{n_queries} queries against {self.baseline_version} on its own vectors, "
             f"each {self.counted} counting once, one-sided confidence "

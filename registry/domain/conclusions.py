@@ -7,6 +7,7 @@ refused when it is recorded, whoever made it.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 
 from ..errors import InvalidInputError
 from .attempts import UNCOUNTED
@@ -125,7 +126,8 @@ def _problem(certificate: Certificate) -> str | None:
     for finding in certificate.findings:
         if decide_finding(finding, policy.min_units) != finding.verdict:
             return f"the bounds of {finding.what} in {finding.group!r} say something else"
-    found, shown = certificate.verdict, {control.expected for control in certificate.controls}
+    found = certificate.verdict
+    tried = {(control.name, control.expected) for control in certificate.controls}
     reasons = (
         (
             _tried(certificate) != _required(certificate, policy),
@@ -135,7 +137,23 @@ def _problem(certificate: Certificate) -> str | None:
             certificate.attempt is None and policy.attempts != UNCOUNTED,
             "its policy counts attempts, but it does not say which attempt it is",
         ),
-        (not shown >= _BOTH, "its controls do not show that the gate can say no and can say yes"),
+        (
+            not tried >= _REQUIRED or not tried <= _REQUIRED | _OPTIONAL,
+            "its controls do not show that the gate can say no and can say yes",
+        ),
+        (
+            len(tried) < len(certificate.controls),
+            "a control stands there twice",
+        ),
+        (
+            any("all" not in by_group for by_group in certificate.matrix.values()),
+            "its matrix leaves out all queries together",
+        ),
+        (_is_beyond_plan(certificate, policy), "its attempt is not among those that were planned"),
+        (
+            certificate.expires_at - certificate.issued_at > timedelta(days=policy.valid_days),
+            "it would live longer than its policy lets it",
+        ),
         (
             conclude(certificate.findings, certificate.controls) != found,
             f"its findings and controls do not make it {found}",
@@ -154,7 +172,21 @@ def _leakage_problem(certificate: Certificate) -> str | None:
     return None
 
 
-_BOTH = {Verdict.COMPATIBLE, Verdict.INCOMPATIBLE}
+def _is_beyond_plan(certificate: Certificate, policy: Policy) -> bool:
+    attempt = certificate.attempt
+    if attempt is None or policy.attempts == UNCOUNTED:
+        return False
+    error = 1 - policy.confidence_level
+    is_paid = 0 <= attempt.spent <= error - attempt.spent_before + 1e-9
+    return not (1 <= attempt.number <= (policy.planned_attempts or attempt.number) and is_paid)
+
+
+_REQUIRED = {
+    ("random model", Verdict.INCOMPATIBLE),
+    ("rotated model", Verdict.INCOMPATIBLE),
+    ("old model", Verdict.COMPATIBLE),
+}
+_OPTIONAL = {("served search", Verdict.COMPATIBLE), (LEAKAGE, Verdict.COMPATIBLE)}
 _Claim = tuple[str, str, str, float, str]
 
 

@@ -9,6 +9,7 @@ from ..domain.certificates import Certificate
 from ..domain.events import model_stream
 from ..domain.galleries import Metric
 from ..errors import ConflictError, InvalidInputError, SpaceMismatchError, UndeclaredComparisonError
+from .views import read_state
 
 
 def check_recordable(connection: Connection, certificate: Certificate) -> None:
@@ -37,6 +38,7 @@ def check_recordable(connection: Connection, certificate: Certificate) -> None:
             f"the certificate compares by '{certificate.contract}', but declared is '{declared}'"
         )
     _check_spaces(connection, gallery.metric, certificate)
+    _check_baseline(connection, certificate)
     _check_probe_set(connection, certificate)
     _check_attempt(connection, gallery.model, certificate)
 
@@ -64,13 +66,28 @@ def _check_probe_set(connection: Connection, certificate: Certificate) -> None:
         )
 
 
+def _check_baseline(connection: Connection, certificate: Certificate) -> None:
+    """Refuse a certificate that is held against anything but what it would replace."""
+    pair = (certificate.query_version, certificate.gallery_version)
+    baseline = certificate.baseline_version
+    if baseline == certificate.gallery_version:
+        return
+    in_force = read_state(connection, certificate.gallery).query_version.ref
+    if not baseline == certificate.query_version == in_force:
+        raise InvalidInputError(
+            f"a certificate of {pair[0]} on vectors of {pair[1]} is held against {pair[1]} on its "
+            f"own vectors, or on the way back against {in_force}, but not against {baseline}",
+            hint="make certificates with compat.certify or samespace certify",
+        )
+
+
 def _check_attempt(connection: Connection, model: str, certificate: Certificate) -> None:
     said = certificate.attempt
     if said is None:
         return
     line = events.in_stream(connection, model_stream(model))
     found = number_attempt(line, said.questions, said.run)
-    if found != said:
+    if not found.is_at(said):
         raise ConflictError(
             f"the certificate says attempt {said.number} on these queries, but it is attempt "
             f"{found.number}: another certification on them was recorded meanwhile",

@@ -92,3 +92,18 @@ def test_how_the_confidence_is_meant_is_said() -> None:
     assert of_attempts(None, {}) == ""
     assert "of which it is number 2" in of_attempts(second, {})
     assert of_attempts(second, {"attempts": UNCOUNTED}).endswith("none paid for")
+
+
+def test_what_earlier_attempts_spent_is_added_up_once_each() -> None:
+    first, second = said("q", "a") | {"spent": 0.03}, said("q", "b") | {"spent": 0.01}
+    before = line(first, first, second)
+    assert number_attempt(before, "q", "c").spent_before == 0.04
+    assert number_attempt(before, "q", "b").spent_before == 0.03
+    assert number_attempt(before, "q", "a").spent_before == 0.0
+
+
+def test_two_stand_at_one_place_whatever_they_spend() -> None:
+    one = Attempt("q", "r", 2, 0.1, 0.02)
+    assert one.is_at(Attempt("q", "r", 2, 0.1 + 1e-15, 0.03))
+    assert not one.is_at(Attempt("q", "r", 2, 0.2, 0.02))
+    assert not one.is_at(Attempt("q", "r", 3, 0.1, 0.02))

@@ -142,3 +142,13 @@ def test_content_that_was_replaced_makes_it_stale(held: Gallery, says: str | Non
     present = {"query_version": version(2), "gallery_version": version(1), "contract": CONTRACT}
     found = find_staleness(made, gallery=held, **present)  # type: ignore[arg-type]  # a table
     assert found is None if says is None else says in str(found)
+
+
+def test_all_queries_are_not_counted_with_their_parts_once_more() -> None:
+    made = certificate()
+    parts = tuple(
+        replace(finding, group=group, n_queries=n)
+        for finding in made.findings
+        for group, n in (("all", 120), ("a", 60), ("b", 60))
+    )
+    assert "measured on 120 queries" in replace(made, findings=parts).statement

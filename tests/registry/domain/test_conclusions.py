@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
@@ -238,3 +239,53 @@ def test_one_that_claims_more_is_refused(
 ) -> None:
     with pytest.raises(InvalidInputError, match=says):
         check_conclusion(break_it(certificate(COMPATIBLE)))
+
+
+@pytest.mark.parametrize(
+    ("name", "outcome"),
+    [
+        ("random model", COMPATIBLE),
+        ("rotated model", COMPATIBLE),
+        ("old model", INCOMPATIBLE),
+        ("no leakage", INCONCLUSIVE),
+        ("served search", INCONCLUSIVE),
+        ("foo", COMPATIBLE),
+    ],
+)
+def test_a_control_must_have_the_outcome_that_its_name_stands_for(
+    name: str, outcome: Verdict
+) -> None:
+    made = certificate(COMPATIBLE)
+    others = [control for control in made.controls if control.name != name]
+    forged = replace(made, controls=(*others, Control(name, outcome, outcome, 0.5)))
+    with pytest.raises(InvalidInputError, match="does not hold together"):
+        check_conclusion(forged)
+
+
+def test_every_planted_control_stands_there_once() -> None:
+    made = certificate(COMPATIBLE)
+    for place in range(len(made.controls)):
+        fewer = made.controls[:place] + made.controls[place + 1 :]
+        with pytest.raises(InvalidInputError, match="say no and can say yes"):
+            check_conclusion(replace(made, controls=fewer))
+    with pytest.raises(InvalidInputError, match="stands there twice"):
+        check_conclusion(replace(made, controls=(*made.controls, made.controls[0])))
+
+
+def test_attempts_beyond_the_plan_and_lives_beyond_the_policy_are_refused() -> None:
+    made = certificate(COMPATIBLE)
+    planned = replace(made, policy=Policy(planned_attempts=2).to_json())
+    assert made.attempt is not None
+    check_conclusion(planned)
+    for attempt in (
+        replace(made.attempt, number=3),
+        replace(made.attempt, number=0),
+        replace(made.attempt, spent_before=0.04),
+    ):
+        with pytest.raises(InvalidInputError, match="not among those that were planned"):
+            check_conclusion(replace(planned, attempt=attempt))
+    with pytest.raises(InvalidInputError, match="longer than its policy"):
+        check_conclusion(replace(made, expires_at=made.expires_at + timedelta(days=1)))
+    cells = {cell: {"a": by["all"]} for cell, by in made.matrix.items()}
+    with pytest.raises(InvalidInputError, match="does not hold together"):
+        check_conclusion(replace(made, matrix=cells))
