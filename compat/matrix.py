@@ -27,6 +27,11 @@ def mixed_name(query: VersionRef, share: float) -> str:
     return f"{query} -> {mixed_place(share)}"
 
 
+def raw_name(mixed: str) -> str:
+    """Return the name of a mixed cell merged by raw scores, where the served merge is another."""
+    return f"{mixed} (raw scores)"
+
+
 def served_name(cell: str, backend: str, factory: str) -> str:
     """Return the name of a cell that the gallery's own index searched."""
     return f"{cell} (served: {backend} {factory})"

@@ -160,18 +160,27 @@ class Embeddings:
 class Hits:
     """The nearest items of each query, best first.
 
-    Equal scores are ordered by id. Where an approximate index found fewer than k items, the last
-    places hold score -inf, version number 0 and id -1 or None.
+    Equal scores are ordered by id. Where fewer than k items were found, or had the least score that
+    was asked for, the last places hold score -inf, version number 0 and id -1 or None.
 
     Attributes:
         ids: item ids. Shape: (n_queries, k).
-        scores: similarities, larger is closer. Shape: (n_queries, k).
+        scores: similarities, larger is closer; on the gallery's scale where its versions' scores
+            are calibrated. Shape: (n_queries, k).
         versions: number of the model version that made each hit's vector. Shape: (n_queries, k).
+        uncalibrated: scores before they were calibrated, or None if they are not.
+            Shape: (n_queries, k).
     """
 
     ids: LabelArray
     scores: Float32Array
     versions: Int64Array
+    uncalibrated: Float32Array | None = None
+
+    @property
+    def raw_scores(self) -> Float32Array:
+        """What each hit's own pair of versions scores. Shape: (n_queries, k)."""
+        return self.scores if self.uncalibrated is None else self.uncalibrated
 
     def __len__(self) -> int:
         return len(self.ids)

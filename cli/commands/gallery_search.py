@@ -34,6 +34,7 @@ _MOST_SHOWN = 10
 @click.option("--convert", is_flag=True, help="Convert vectors to contiguous float32.")
 @trust_space_option
 @click.option("-k", type=int, default=10, show_default=True, help="Hits a query.")
+@click.option("--min-score", type=float, help="Leave out what scores less, on the gallery's scale.")
 @click.option("--first", type=click.IntRange(1), help="Search with the first so many queries only.")
 @session_options
 @pass_session
@@ -47,6 +48,7 @@ def search(
     convert: bool,
     trust_space: bool,
     k: int,
+    min_score: float | None,
     first: int | None,
 ) -> int:
     """Search the gallery NAME, across all versions that it holds.
@@ -70,33 +72,42 @@ def search(
         queries = asked.embeddings
         if first is not None:
             queries = Embeddings(queries.ids[:first], queries.vectors[:first], made_by)
-        hits = registry.search(name, queries, k)
+        hits = registry.search(name, queries, k, min_score=min_score)
     model = state.gallery.model
     found = _as_data(queries, hits, model)
     more = len(found) - _MOST_SHOWN
     note = f"… and {more} more queries; --json prints all" if more > 0 else ""
-    return session.output.result({"gallery": name, "queries": found}, _shown(found), note)
+    shown = _shown(found, is_calibrated=hits.uncalibrated is not None)
+    return session.output.result({"gallery": name, "queries": found}, shown, note)
 
 
-def _shown(found: list[dict[str, Any]]) -> RenderableType:
+def _shown(found: list[dict[str, Any]], *, is_calibrated: bool) -> RenderableType:
+    scores = ("score", "raw_score") if is_calibrated else ("score",)
     rows = [
-        (f"{q['query']}" if rank == 0 else "", rank + 1, h["id"], f"{h['score']:.4f}", h["version"])
+        (
+            f"{q['query']}" if rank == 0 else "",
+            *((rank + 1, h["id"]) if h else ("", "none")),
+            *(f"{h[name]:.4f}" if h else "" for name in scores),
+            h.get("version", ""),
+        )
         for q in found[:_MOST_SHOWN]
-        for rank, h in enumerate(q["hits"])
+        for rank, h in enumerate(q["hits"] or [{}])
     ]
-    return table("", ("query", "#rank", "item", "#score", "made by"), rows)
+    heads = ("#score", "#raw score") if is_calibrated else ("#score",)
+    return table("", ("query", "#rank", "item", *heads, "made by"), rows)
 
 
 def _as_data(queries: Embeddings, hits: Hits, model: str) -> list[dict[str, Any]]:
-    columns = (hits.ids.tolist(), hits.scores.tolist(), hits.versions.tolist())
+    arrays = (hits.ids, hits.scores, hits.raw_scores, hits.versions)
+    columns = [array.tolist() for array in arrays]
     return [
         {
             "query": query,
             "hits": [
-                {"id": item, "score": score, "version": f"{model}@{number}"}
-                for item, score, number in zip(ids, scores, numbers, strict=True)
+                {"id": item, "score": score, "raw_score": raw, "version": f"{model}@{number}"}
+                for item, score, raw, number in zip(*row, strict=True)
                 if number > 0
             ],
         }
-        for query, ids, scores, numbers in zip(queries.ids.tolist(), *columns, strict=True)
+        for query, *row in zip(queries.ids.tolist(), *columns, strict=True)
     ]

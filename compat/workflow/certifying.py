@@ -14,7 +14,7 @@ from compat.certification import check_policy, chosen_groups
 from compat.controls import SERVED
 from compat.evidence import Evidence, write_evidence
 from compat.integrity import describe_probe
-from compat.matrix import cell_name, matrix_of
+from compat.matrix import matrix_of
 from compat.probes import Probe
 from compat.sample_size import UnitsMissing, UnitsNeeded, missing_units, plan_units
 from registry.domain.attempts import Attempt
@@ -29,7 +29,8 @@ from registry.service import Registry
 from .attempts import count_attempt
 from .items import check_judgements
 from .measuring import Bench, Measured, check_pair, measure
-from .pairs import Study, units_of
+from .merging import describe_mixed
+from .pairs import Study, top_depth, units_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,11 @@ def _evidence(bench: Bench, measured: Measured, study: Study) -> Evidence:
         n_relevant=study.measured.n_relevant,
         cells=measured.by_metric,
         planted=planted,
-        top={cell: s.top for cell, s in measured.cells.items() if s.top is not None},
+        top={
+            cell: s.top.first(top_depth(bench.policy))
+            for cell, s in measured.cells.items()
+            if s.top is not None
+        },
     )
 
 
@@ -182,7 +187,7 @@ def _certificate(
         evidence_digest=evidence_digest,
         limits=(
             describe_attempt(said.policy, said.attempt),
-            *_limits(bench, measured),
+            *_limits(bench, measured, study),
             *_too_small(study, bench.policy.min_units),
         ),
         environment=_environment(),
@@ -192,10 +197,11 @@ def _certificate(
         index=describe_index(measured.gallery, pair.gallery_version),
         n_gallery_rows=sum(s.n_rows for s in stored) if is_of_stored else 0,
         attempt=said.attempt,
+        calibration=study.calibration,
     )
 
 
-def _limits(bench: Bench, measured: Measured) -> tuple[str, ...]:
+def _limits(bench: Bench, measured: Measured, study: Study) -> tuple[str, ...]:
     spec = bench.registry.galleries.get(bench.gallery).index
     found = [
         "The bounds speak of other queries of the same population on this gallery.",
@@ -227,7 +233,7 @@ def _limits(bench: Bench, measured: Measured) -> tuple[str, ...]:
             "the unit of resampling is the query."
         )
     found += _probe_limits(bench.probe, measured)
-    found.append(_mixed_limit(measured, bench.policy))
+    found += describe_mixed(study, measured.cells, bench.policy)
     if measured.back is None:
         found.append(
             "The way back (old queries on new vectors) and the new self-test were not measured: "
@@ -252,27 +258,6 @@ def _probe_limits(probe: Probe, measured: Measured) -> tuple[str, ...]:
         return describe_probe(queries, 0)
     among = own_positions(asked.ids, measured.item_ids) >= 0
     return describe_probe(queries, int(among.sum()))
-
-
-def _mixed_limit(measured: Measured, policy: Policy) -> str:
-    """Return a sentence on the worst moment of a partial backfill."""
-    pair = measured.forward.pair
-    means = {cell: float(s.average_precision.mean()) for cell, s in measured.cells.items()}
-    mixed = [cell for cell in means if cell.startswith(f"{pair.query_version} -> {ON_MIXED} ")]
-    if not mixed:
-        return (
-            "Mixed galleries, as a partial backfill leaves them, were not measured: no re-embedded "
-            "items were given."
-        )
-    if policy.asks(ON_MIXED):
-        return "Mixed galleries were measured in one random order of backfilling."
-    lowest, baseline = min(mixed, key=means.__getitem__), pair.baseline_version
-    before = means[cell_name(baseline, baseline)]
-    return (
-        f"Of mixed galleries, scores merged as they are, {lowest!r} has the lowest mAP: "
-        f"{means[lowest]:.4f}, where {baseline} on its own vectors has {before:.4f}. "
-        "That is a measurement, not a claim with a bound."
-    )
 
 
 def _environment() -> dict[str, str]:

@@ -10,8 +10,8 @@ import numpy as np
 from compat.cells import SearchedItems, measure_cell
 from compat.evaluation.ranking import RankingScores
 from compat.integrity import check_probe_vectors
-from compat.matrix import ByMetric, cell_name, mixed_name, served_name
-from compat.mixing import MixedItems, measure_mixed, nest_shares
+from compat.matrix import ByMetric, cell_name, mixed_name, raw_name, served_name
+from compat.mixing import MixedItems, MixedQueries
 from compat.probes import Probe, digest_array
 from compat.served import exactly_served, measure_served, served_metrics
 from registry.arrays import LabelArray
@@ -20,21 +20,15 @@ from registry.domain.certificates import ON_MIXED, ON_OLD, ON_SERVED, mixed_plac
 from registry.domain.contracts import Contract, ContractKind
 from registry.domain.galleries import Gallery
 from registry.domain.policies import Policy
+from registry.domain.refs import VersionRef
 from registry.domain.versions import ModelVersion
 from registry.errors import UndeclaredComparisonError
 from registry.galleries.search import SearchTarget
 from registry.service import Registry
 
 from .items import check_answerable, check_space, reembedded_items, stored_items
-from .pairs import (
-    TOP_K,
-    Pair,
-    Study,
-    metric_ks,
-    paired,
-    study_pair,
-    top_depth,
-)
+from .merging import merge_parts
+from .pairs import Pair, Study, hits_depth, metric_ks, paired, study_pair
 
 
 @dataclass(slots=True)
@@ -58,6 +52,18 @@ class Measured:
     item_ids: LabelArray = field(default_factory=lambda: np.empty(0, np.int64))
     gallery_digest: str = ""
     served: dict[str, ByMetric] = field(default_factory=dict)
+
+    @property
+    def baseline(self) -> str:
+        """The cell that all are held against."""
+        old = self.forward.pair.baseline_version
+        return cell_name(old, old)
+
+    @property
+    def pair_versions(self) -> tuple[VersionRef, VersionRef]:
+        """The old version, whose vectors are stored, and the candidate."""
+        pair = self.forward.pair
+        return pair.gallery_version, pair.query_version
 
     @property
     def by_metric(self) -> dict[str, ByMetric]:
@@ -91,7 +97,7 @@ class Bench:
             contract=contract,
             metric=self.registry.galleries.get(self.gallery).metric,
             ks=metric_ks(self.policy),
-            top_k=top_depth(self.policy),
+            top_k=hits_depth(self.probe, self.policy),
         )
 
 
@@ -223,20 +229,25 @@ def _measure_mixed(
 ) -> Study:
     """Measure a version's queries on the gallery as a partial backfill would leave it."""
     policy, baseline = bench.policy, study.scores[ON_OLD].baseline
-    shares, rng = policy.mixed, np.random.default_rng([policy.seed, 2])
-    for share, is_new in zip(shares, nest_shares(len(items.new), shares, rng), strict=True):
-        found = measure_mixed(
-            bench.probe.vectors_of(query.ref).vectors,
-            bench.probe.queries,
-            replace(items, is_new=is_new),
-            ks=metric_ks(policy),
-            top_k=TOP_K,
-        )
-        measured.cells[mixed_name(query.ref, share)] = found
+    queries = bench.probe.vectors_of(query.ref).vectors
+    cells = [cell_name(query.ref, version) for version in measured.pair_versions]
+    merge = merge_parts(
+        bench.probe,
+        policy,
+        MixedQueries(queries, queries),
+        items,
+        measured.cells[measured.baseline],
+        {cell: measured.cells[cell] for cell in cells},
+    )
+    for place, share in enumerate(policy.mixed):
+        name, found = mixed_name(query.ref, share), merge.found[place]
+        measured.cells[name] = found
+        if merge.raw:
+            measured.cells[raw_name(name)] = merge.raw[place]
         if policy.asks(ON_MIXED):
             scores = paired(bench.probe, policy, baseline, found.by_name)
             study = study.found_on(mixed_place(share), scores, policy)
-    return study
+    return replace(study, calibration=merge.maps)
 
 
 def _itself(version: ModelVersion) -> Contract:

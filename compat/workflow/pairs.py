@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from compat.calibration import DEPTH
 from compat.cells import SearchedItems, measure_cell
 from compat.certification import PairedScores, chosen_groups, find
 from compat.controls import OLD, RANDOM, ROTATED, judge_controls
@@ -15,6 +16,7 @@ from compat.matrix import ByMetric
 from compat.probes import Probe
 from compat.served import find_served, served_metrics
 from registry.arrays import Float32Array, Float64Array, LabelArray
+from registry.domain.calibration import ScoreMap
 from registry.domain.certificates import ON_OLD, Control, Finding, Verdict
 from registry.domain.conclusions import conclude
 from registry.domain.contracts import Contract, ContractKind
@@ -59,6 +61,7 @@ class Study:
         controls: whether the gate behaved.
         planted: numbers of the candidates that were planted as controls, by name.
         served: hit@1 of each query by the search that will serve, if it was tried.
+        calibration: by pair, a map onto the baseline's scale, if mixed galleries were measured.
     """
 
     pair: Pair
@@ -68,6 +71,7 @@ class Study:
     controls: tuple[Control, ...]
     planted: Mapping[str, ByMetric]
     served: Float64Array | None
+    calibration: Mapping[str, ScoreMap] = field(default_factory=dict)
 
     def found_on(self, place: str, scores: PairedScores, policy: Policy) -> Study:
         """Return the study with what is required in one more place."""
@@ -90,6 +94,12 @@ def top_depth(policy: Policy) -> int:
     """Return how many first items of each query are kept: as many as index recall asks for."""
     of_index = [name for name in served_metrics(policy) if name.startswith(INDEX_RECALL)]
     return max([TOP_K, *(int(name.removeprefix(INDEX_RECALL)) for name in of_index)])
+
+
+def hits_depth(probe: Probe, policy: Policy) -> int:
+    """Return how many first items are searched: more than are kept where scores are calibrated."""
+    kept = top_depth(policy)
+    return kept if probe.reembedded is None else max(kept, DEPTH)
 
 
 def units_of(probe: Probe, policy: Policy) -> LabelArray:
@@ -122,7 +132,7 @@ def study_pair(  # noqa: PLR0913 -- what is studied, on what, and by which rules
     """
     queries = probe.vectors_of(pair.query_version).vectors
     bench = _Bench(pair, probe, policy)
-    measured = bench.cell(queries, items, pair.contract, top_k=top_depth(policy))
+    measured = bench.cell(queries, items, pair.contract, top_k=hits_depth(probe, policy))
     scores = paired(probe, policy, baseline.by_name, measured.by_name)
     rng = np.random.default_rng([policy.seed, 1])
     planted = {

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from .attempts import UNCOUNTED, Attempt
+from .calibration import ScoreMap
 from .canonical import Json, digest_json
 from .contracts import Contract
 from .refs import VersionRef, parse_ref
@@ -139,6 +140,9 @@ class Certificate:
             deleted ones included: what is stored later was not measured. 0 if the items that were
             measured were embedded for the purpose, as they are for the way back.
         attempt: which attempt on these questions it is; None if it is older than counting.
+        calibration: by ``query version -> gallery version``, a map of scores onto the scale of the
+            baseline on its own vectors; empty if mixed galleries were not measured. Where all are
+            the same, the merge keeps the order of raw scores.
     """
 
     gallery: str
@@ -166,6 +170,7 @@ class Certificate:
     index: Mapping[str, Json] = field(default_factory=dict)
     n_gallery_rows: int = 0
     attempt: Attempt | None = None
+    calibration: Mapping[str, ScoreMap] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -218,6 +223,7 @@ class Certificate:
             "index": dict(self.index),
             "n_gallery_rows": self.n_gallery_rows,
             "attempt": None if self.attempt is None else self.attempt.to_json(),
+            "calibration": {pair: found.to_json() for pair, found in self.calibration.items()},
         }
         value: dict[str, Json] = {
             "format": 1,
@@ -261,6 +267,9 @@ class Certificate:
         given["limits"] = tuple(given["limits"])
         if "attempt" in given:
             given["attempt"] = Attempt(**given["attempt"])
+        if "calibration" in given:
+            maps = given["calibration"].items()
+            given["calibration"] = {pair: ScoreMap.from_json(found) for pair, found in maps}
         for name in ("issued_at", "expires_at"):
             given[name] = datetime.fromisoformat(given[name])
         return cls(**given)

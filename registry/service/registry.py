@@ -196,16 +196,22 @@ class Registry:
         """Add items to a gallery; see `Galleries.add`."""
         return self.galleries.add(gallery, items)
 
-    def search(self, gallery: str, queries: Embeddings, k: int = 10) -> Hits:
+    def search(
+        self, gallery: str, queries: Embeddings, k: int = 10, *, min_score: float | None = None
+    ) -> Hits:
         """Return the k nearest items of each query, whichever version embedded them.
 
         Every segment is searched by the comparison contract between the query version and the
-        version that made it; every hit names that version.
+        version that made it. Every hit names that version, its score on the gallery's scale, which
+        is that of the first version's raw scores, and its own raw score. The two are the same
+        where the certificates that the promotion rests on hold no calibration.
 
         Args:
             gallery: name of the gallery.
             queries: embeddings of the gallery's query version.
             k: number of hits, at most the number of items.
+            min_score: what scores less on the gallery's scale is no hit: its place is missing,
+                with score -inf and version 0. It means the same at every version.
 
         Raises:
             SpaceMismatchError: if the queries are of another version or another space.
@@ -213,7 +219,8 @@ class Registry:
         """
         view = self._views.current(gallery)
         check_query(view.state, queries)
-        return search_segments(view.targets, queries.vectors, k, view.state.gallery.metric)
+        metric = view.state.gallery.metric
+        return search_segments(view.targets, queries.vectors, k, metric, min_score=min_score)
 
     def promote(
         self, gallery: str, ref: str | VersionRef, options: PromotionOptions | None = None

@@ -8,6 +8,7 @@ from threading import Lock
 
 from ..db import events, galleries, versions
 from ..db.session import Connection, read
+from ..domain.calibration import AS_IT_IS
 from ..domain.events import Event, gallery_stream, model_stream
 from ..domain.galleries import Gallery, Segment
 from ..domain.promotions import Serving, fold_serving
@@ -173,5 +174,6 @@ class Views:
                     f"which {state.query_version.ref} was never promoted to search"
                 )
             reader = self.reader(name, segment, state.versions[number])
-            targets.append(SearchTarget(reader, contract, number))
+            to_scale = state.serving.calibration.get(number, AS_IT_IS)
+            targets.append(SearchTarget(reader, contract, number, to_scale))
         return GalleryView(state, tuple(targets))

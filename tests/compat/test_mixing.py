@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from compat.cells import SearchedItems, measure_cell
-from compat.mixing import MixedBlocks, MixedItems, measure_mixed, nest_shares
+from compat.mixing import MixedBlocks, MixedItems, MixedQueries, measure_mixed, nest_shares
 from compat.probes import Labels
 from registry import Contract, ContractKind, Metric
 from tests.reference.ranking import summed
@@ -44,7 +44,7 @@ def test_equals_a_double_loop_over_items_of_both_kinds(
     items = mixed(rng, np.arange(N_ITEMS) % 3 == 1, metric)
     queries = random(rng, 7, NEW_DIM)
     asked = Labels(np.array([3, 101, 102, 103, 104, 105, 106]), np.arange(7) % 5)
-    found = measure_mixed(queries, asked, items, ks=KS, top_k=4)
+    found = measure_mixed(MixedQueries(queries, queries), asked, items, ks=KS, top_k=4)
     old = np.concatenate(items.old.blocks)
     assert found.top is not None
     for i, query in enumerate(queries):
@@ -74,7 +74,7 @@ def test_with_nothing_or_all_new_it_is_the_plain_cell(
     every = mixed(rng, np.ones(N_ITEMS, np.bool_), metric)
     again = SearchedItems(every.old.ids, every.old.labels, [every.new])
     for items, held, contract in ((none, none.old, PREFIX), (every, again, SAME)):
-        found = measure_mixed(queries, asked, items, ks=KS)
+        found = measure_mixed(MixedQueries(queries, queries), asked, items, ks=KS)
         plain = measure_cell(queries, asked, held, contract=contract, metric=metric, ks=KS)
         for name, values in plain.by_name.items():
             assert found.metric(name) == pytest.approx(values)
