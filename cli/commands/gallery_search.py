@@ -28,6 +28,13 @@ _MOST_SHOWN = 10
 @click.command()
 @click.argument("name")
 @click.option("--vectors", type=INPUT_FILE, help="Query vectors: .npy, .npz, .parquet or .arrow.")
+@click.option(
+    "--queries",
+    "files",
+    multiple=True,
+    metavar="VERSION=FILE",
+    help="Query vectors of each version, where vectors are searched by their own encoder.",
+)
 @click.option("--data", type=INPUT_FILE, help="Raw data to embed: .npz with inputs and ids.")
 @click.option("--version", help="Which version made the vectors; default the one in force.")
 @click.option("--factory", metavar="MODULE:NAME", help="Builds your own backbone, with --data.")
@@ -42,6 +49,7 @@ def search(
     session: Session,
     name: str,
     vectors: Path | None,
+    files: tuple[str, ...],
     data: Path | None,
     version: str | None,
     factory: str | None,
@@ -56,29 +64,44 @@ def search(
     \b
     Example:
       samespace gallery search shop --vectors queries.npy -k 5
+      samespace gallery search shop --queries products@1=q1.npy --queries products@2=q2.npy
     """
-    from registry import Embeddings
-
-    one_of(vectors, data)
+    if files and (vectors or data or version):
+        raise click.UsageError(
+            "--queries VERSION=FILE goes without --vectors, --data and --version"
+        )
+    if not files:
+        one_of(vectors, data)
     with session.open() as registry:
         state = registry.galleries.state(name)
-        made_by = registry.models.get(version) if version else state.query_version
-        asked = Reader(registry, factory, convert, session.as_json).either(made_by, vectors, data)
-        if version is None:
-            check_maker(registry, name, asked)
-        if not trust_space:
-            check_look(registry, name, asked)
-        check_directions(state.gallery.metric, asked)
-        queries = asked.embeddings
-        if first is not None:
-            queries = Embeddings(queries.ids[:first], queries.vectors[:first], made_by)
+        reader = Reader(registry, factory, convert, session.as_json)
+        if files:
+            asked = tuple(reader.by_version(files).values())
+        else:
+            made_by = registry.models.get(version) if version else state.query_version
+            asked = (reader.either(made_by, vectors, data),)
+            if version is None:
+                check_maker(registry, name, asked[0])
+        for rows in asked:
+            if not trust_space:
+                check_look(registry, name, rows)
+            check_directions(state.gallery.metric, rows)
+        queries = [_first(rows.embeddings, first) for rows in asked]
         hits = registry.search(name, queries, k, min_score=min_score)
     model = state.gallery.model
-    found = _as_data(queries, hits, model)
+    found = _as_data(queries[0], hits, model)
     more = len(found) - _MOST_SHOWN
     note = f"… and {more} more queries; --json prints all" if more > 0 else ""
     shown = _shown(found, is_calibrated=hits.uncalibrated is not None)
     return session.output.result({"gallery": name, "queries": found}, shown, note)
+
+
+def _first(queries: Embeddings, n: int | None) -> Embeddings:
+    from registry import Embeddings
+
+    if n is None:
+        return queries
+    return Embeddings(queries.ids[:n], queries.vectors[:n], queries.version)
 
 
 def _shown(found: list[dict[str, Any]], *, is_calibrated: bool) -> RenderableType:

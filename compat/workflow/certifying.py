@@ -19,7 +19,7 @@ from compat.probes import Probe
 from compat.sample_size import UnitsMissing, UnitsNeeded, missing_units, plan_units
 from registry.domain.attempts import Attempt
 from registry.domain.canonical import Json
-from registry.domain.certificates import ON_MIXED, ON_OLD, Certificate
+from registry.domain.certificates import ON_MIXED, ON_OLD, Certificate, Criterion
 from registry.domain.liveness import describe_index
 from registry.domain.policies import BCA, Policy
 from registry.domain.refs import VersionRef
@@ -104,6 +104,8 @@ def certify(  # noqa: PLR0913 -- what is certified, on what, by which rules, and
         check_pair(bench, registry.models.get(ref), new)
     check_judgements(registry, gallery, probe.queries)
     _check_places(rules, probe)
+    for ref in held:
+        _check_own_encoder(registry, new.ref, ref, rules)
     if on_plan is not None:
         on_plan(plan_units(rules, units_of(probe, rules), probe.groups))
     found = [measure(bench, registry.models.get(ref), new) for ref in held]
@@ -120,6 +122,23 @@ def _check_places(policy: Policy, probe: Probe) -> None:
             "--gallery-data; or drop what is required on = 'mixed'",
         )
     chosen_groups(probe.groups, policy, len(probe.queries.ids))
+
+
+def _check_own_encoder(registry: Registry, new: VersionRef, old: VersionRef, rules: Policy) -> None:
+    """Refuse a policy that says nothing where the old vectors' own queries search them."""
+    contract = registry.models.contract(new, old)
+    if contract is None or not contract.has_own_encoder:
+        return
+    better = any(
+        rule.on == ON_OLD and rule.criterion is Criterion.SUPERIORITY for rule in rules.requirements
+    )
+    if better or not rules.asks(ON_MIXED):
+        raise InvalidInputError(
+            f"queries of {old} itself search its vectors for {new}: nothing can be better there, "
+            "and only mixed galleries say anything",
+            hint="take a policy with non-inferiority on the old vectors and with a requirement "
+            "on = 'mixed'",
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,7 +119,8 @@ def measure(bench: Bench, old: ModelVersion, new: ModelVersion) -> Measured:
     check_answerable(bench.gallery, bench.probe.queries, items)
     baseline = bench.cell(old, items, _itself(old))
     pair = Pair(new.ref, old.ref, old.ref, contract, state.gallery.metric)
-    targets = [SearchTarget(reader, contract, old.ref.number) for reader in readers]
+    by = _itself(old) if contract.has_own_encoder else contract
+    targets = [SearchTarget(reader, by, old.ref.number) for reader in readers]
     forward = study_pair(
         pair, bench.probe, items, baseline, bench.policy, old_items=items, targets=targets
     )
@@ -152,6 +153,7 @@ def _measure_on_index(
     measured: Measured,
 ) -> None:
     """Measure what the gallery's own index finds for both versions, and what is required of it."""
+    pair = measured.forward.pair
     cells = [cell_name(version.ref, old.ref) for version in (old, new)]
     numbers: list[ByMetric] = [
         exactly_served(measured.cells[cell].by_name, bench.policy) for cell in cells
@@ -160,8 +162,10 @@ def _measure_on_index(
     if not spec.is_exact:
         itself = [replace(target, contract=_itself(old)) for target in targets]
         numbers = [
-            _measure_served(bench, version, searched, items, measured)
-            for version, searched in ((old, itself), (new, targets))
+            _measure_served(bench, cell, asked_by, searched, items, measured)
+            for cell, asked_by, searched in zip(
+                cells, (old.ref, pair.asked_by), (itself, targets), strict=True
+            )
         ]
         names = [served_name(cell, spec.backend, spec.factory) for cell in cells]
         measured.served |= dict(zip(names, numbers, strict=True))
@@ -172,15 +176,15 @@ def _measure_on_index(
 
 def _measure_served(
     bench: Bench,
-    query: ModelVersion,
+    cell: str,
+    asked_by: VersionRef,
     targets: Sequence[SearchTarget],
     items: SearchedItems,
     measured: Measured,
 ) -> ByMetric:
-    cell = cell_name(query.ref, targets[0].reader.segment.version)
     return measure_served(
         targets,
-        bench.probe.vectors_of(query.ref).vectors,
+        bench.probe.vectors_of(asked_by).vectors,
         bench.probe.queries,
         items,
         measured.gallery.metric,
@@ -229,12 +233,17 @@ def _measure_mixed(
 ) -> Study:
     """Measure a version's queries on the gallery as a partial backfill would leave it."""
     policy, baseline = bench.policy, study.scores[ON_OLD].baseline
-    queries = bench.probe.vectors_of(query.ref).vectors
+    on_old, on_new = (
+        bench.probe.vectors_of(version if contract.has_own_encoder else query.ref).vectors
+        for version, contract in zip(
+            measured.pair_versions, (items.old_contract, items.new_contract), strict=True
+        )
+    )
     cells = [cell_name(query.ref, version) for version in measured.pair_versions]
     merge = merge_parts(
         bench.probe,
         policy,
-        MixedQueries(queries, queries),
+        MixedQueries(on_old, on_new),
         items,
         measured.cells[measured.baseline],
         {cell: measured.cells[cell] for cell in cells},

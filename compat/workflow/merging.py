@@ -132,8 +132,8 @@ def _describe_merge(study: Study, *, is_calibrated: bool) -> str:
     if is_calibrated:
         return (
             "Scores of old and new vectors are merged calibrated, which was shown to be better "
-            "than raw: each query with maps that were fitted to the other half of the units; those that "
-            "serve are fitted to all."
+            "than raw: each query with maps that were fitted to the other half of the units; "
+            "those that serve are fitted to all."
         )
     if not study.calibration:
         return (

@@ -48,6 +48,12 @@ class Pair:
     contract: Contract
     metric: Metric
 
+    @property
+    def asked_by(self) -> VersionRef:
+        """The version whose queries meet the vectors: the vectors' own, if the contract says so."""
+        own = self.contract.has_own_encoder
+        return self.gallery_version if own else self.query_version
+
 
 @dataclass(frozen=True, slots=True)
 class Study:
@@ -130,7 +136,7 @@ def study_pair(  # noqa: PLR0913 -- what is studied, on what, and by which rules
         targets: opened segments, if the items are those of a gallery; then the search that will
             serve is compared with the exact one.
     """
-    queries = probe.vectors_of(pair.query_version).vectors
+    queries = probe.vectors_of(pair.asked_by).vectors
     bench = _Bench(pair, probe, policy)
     measured = bench.cell(queries, items, pair.contract, top_k=hits_depth(probe, policy))
     scores = paired(probe, policy, baseline.by_name, measured.by_name)
@@ -188,6 +194,6 @@ def _served(
     pair: Pair, probe: Probe, items: SearchedItems, targets: Sequence[SearchTarget]
 ) -> Float64Array:
     """Return hit@1 of each query by the search that will serve."""
-    queries = probe.vectors_of(pair.query_version).vectors
+    queries = probe.vectors_of(pair.asked_by).vectors
     found = find_served(targets, queries, probe.queries, items, pair.metric, depth=1)
     return found[:, 0].astype(np.float64)

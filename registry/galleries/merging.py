@@ -82,8 +82,9 @@ def order_hits(hits: Hits) -> Hits:
 
 
 def _taken(keys: Keys, order: Int64Array) -> Keys:
-    found: Keys = np.take_along_axis(keys, order, axis=1)
-    return found
+    if keys.dtype == np.float32:
+        return np.take_along_axis(keys.astype(np.float32, copy=False), order, axis=1)
+    return np.take_along_axis(keys.astype(np.float64, copy=False), order, axis=1)
 
 
 def _tied_rows(keys: Keys) -> Int64Array:

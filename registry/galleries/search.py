@@ -9,7 +9,7 @@ two sides of a contract; serving and certification both use them.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -110,6 +110,7 @@ def search_segments(
     metric: Metric,
     *,
     min_score: float | None = None,
+    own: Mapping[int, Float32Array] | None = None,
 ) -> Hits:
     """Return each query's k nearest live items of all segments.
 
@@ -122,6 +123,8 @@ def search_segments(
         k: how many, from 1 to the number of live items.
         metric: the gallery's metric.
         min_score: what scores less, on the gallery's scale, is no hit; None for no such bound.
+        own: the same queries as other versions embedded them, by version number, for segments
+            that are searched by their own encoder. Shape of each: (n, dim of that version).
 
     Raises:
         InvalidInputError: if k is out of range, the least score is no number, the gallery is
@@ -132,13 +135,15 @@ def search_segments(
     _check_k(k, sum(target.reader.n_items for target in live))
     if min_score is not None and math.isnan(min_score):
         raise InvalidInputError("min_score must be a number but is NaN")
-    prepared: dict[int, Float32Array] = {}
+    prepared: dict[tuple[int, int], Float32Array] = {}
     found = []
     for target in live:
-        dims = target.contract.dims
-        if dims not in prepared:
-            prepared[dims] = prepare_queries(queries, target.contract, metric)
-        found.append(_search_target(target, prepared[dims], k))
+        number = target.version_number if target.contract.has_own_encoder else 0
+        side = (number, target.contract.dims)
+        if side not in prepared:
+            asked = (own or {})[number] if number else queries
+            prepared[side] = prepare_queries(asked, target.contract, metric)
+        found.append(_search_target(target, prepared[side], k))
     if len(found) == 1:
         hits = mapped(order_hits(found[0]), live[0].to_scale)
     else:

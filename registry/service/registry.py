@@ -30,7 +30,7 @@ from .location import FOLDERS, check_new, disposed_on_error, existing_engine, lo
 from .models import Models
 from .promotions import Change, PromotionOptions, Promotions
 from .registration import Parent, Registration
-from .serving import check_query
+from .serving import check_queries
 from .slots import Slots
 from .trust import Trust
 from .views import Views
@@ -197,7 +197,12 @@ class Registry:
         return self.galleries.add(gallery, items)
 
     def search(
-        self, gallery: str, queries: Embeddings, k: int = 10, *, min_score: float | None = None
+        self,
+        gallery: str,
+        queries: Embeddings | Sequence[Embeddings],
+        k: int = 10,
+        *,
+        min_score: float | None = None,
     ) -> Hits:
         """Return the k nearest items of each query, whichever version embedded them.
 
@@ -208,19 +213,21 @@ class Registry:
 
         Args:
             gallery: name of the gallery.
-            queries: embeddings of the gallery's query version.
+            queries: embeddings of the gallery's query version; with them, where vectors of a
+                version are searched by its own encoder, the same queries as it embedded them.
             k: number of hits, at most the number of items.
             min_score: what scores less on the gallery's scale is no hit: its place is missing,
                 with score -inf and version 0. It means the same at every version.
 
         Raises:
-            SpaceMismatchError: if the queries are of another version or another space.
+            SpaceMismatchError: if the queries are of another version or another space, or those
+                of a version that searches its own vectors are missing.
             InvalidInputError: if the gallery is empty, k is too large or a query has no direction.
         """
         view = self._views.current(gallery)
-        check_query(view.state, queries)
+        asked, own = check_queries(view, queries)
         metric = view.state.gallery.metric
-        return search_segments(view.targets, queries.vectors, k, metric, min_score=min_score)
+        return search_segments(view.targets, asked, k, metric, min_score=min_score, own=own)
 
     def promote(
         self, gallery: str, ref: str | VersionRef, options: PromotionOptions | None = None

@@ -2,9 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from ..arrays import Float32Array
 from ..errors import InvalidInputError, SpaceMismatchError
 from ..vectors import Embeddings
-from .views import GalleryState
+from .views import GalleryState, GalleryView
+
+
+def check_queries(
+    view: GalleryView, queries: Embeddings | Sequence[Embeddings]
+) -> tuple[Float32Array, dict[int, Float32Array]]:
+    """Return the queries as the version in force embedded them, and as others did, by number.
+
+    Raises:
+        SpaceMismatchError: if those of the version in force are missing, or those of a version
+            whose vectors are searched by its own encoder, or some are of another space.
+        InvalidInputError: if there are no queries, a version's come twice, or they are not the
+            same queries.
+    """
+    state = view.state
+    given = [queries] if isinstance(queries, Embeddings) else list(queries)
+    by_version = {one.version.ref: one for one in given}
+    asked = by_version.get(state.query_version.ref, given[0] if given else None)
+    if asked is None:
+        raise InvalidInputError("there are no queries to search with")
+    check_query(state, asked)
+    if len(by_version) < len(given):
+        raise InvalidInputError("queries of one version were given twice", hint="give each once")
+    missing = [str(ref) for ref in view.own_encoders if ref not in by_version]
+    if missing:
+        raise SpaceMismatchError(
+            f"gallery {state.gallery.name!r} holds vectors of {', '.join(missing)}, which queries "
+            "of their own version search, but no such queries were given",
+            hint=f"embed the queries with {missing[0]} as well: --queries {missing[0]}=FILE",
+        )
+    others = [one for one in given if one is not asked]
+    for one in others:
+        _check_other(state, asked, one)
+    return asked.vectors, {one.version.ref.number: one.vectors for one in others}
+
+
+def _check_other(state: GalleryState, asked: Embeddings, other: Embeddings) -> None:
+    ref = other.version.ref
+    known = state.versions.get(ref.number)
+    if known is None or (known.ref, known.fingerprint) != (ref, other.version.fingerprint):
+        raise SpaceMismatchError(
+            f"the queries of {ref} are not of a version of {state.gallery.model!r}",
+            hint="they were made by another model",
+        )
+    if asked.ids.tolist() != other.ids.tolist():
+        raise InvalidInputError(
+            f"queries of {asked.version.ref} and of {ref} have other ids",
+            hint="rows of all versions must be the same queries in the same order",
+        )
 
 
 def check_query(state: GalleryState, queries: Embeddings) -> None:

@@ -12,6 +12,7 @@ from ..domain.calibration import AS_IT_IS
 from ..domain.events import Event, gallery_stream, model_stream
 from ..domain.galleries import Gallery, Segment
 from ..domain.promotions import Serving, fold_serving
+from ..domain.refs import VersionRef
 from ..domain.versions import ModelVersion
 from ..errors import NotCertifiedError
 from ..galleries.search import SearchTarget
@@ -56,6 +57,12 @@ class GalleryView:
 
     state: GalleryState
     targets: tuple[SearchTarget, ...]
+
+    @property
+    def own_encoders(self) -> tuple[VersionRef, ...]:
+        """Versions whose vectors are searched by queries of their own."""
+        own = {t.reader.segment.version for t in self.targets if t.contract.has_own_encoder}
+        return tuple(sorted(own))
 
 
 def read_state(connection: Connection, name: str) -> GalleryState:
