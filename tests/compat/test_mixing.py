@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from compat.calibration import QueryMaps
 from compat.cells import SearchedItems, measure_cell
 from compat.mixing import MixedBlocks, MixedItems, MixedQueries, measure_mixed, nest_shares
 from compat.probes import Labels
@@ -62,6 +64,34 @@ def test_equals_a_double_loop_over_items_of_both_kinds(
         best = sorted(kept, key=lambda j: -scores[j])[:4]
         assert found.top.positions[i].tolist() == best
         assert found.top.scores[i] == pytest.approx([scores[j] for j in best], rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize("metric", list(Metric))
+def test_each_part_may_have_its_own_queries_and_each_query_its_own_maps(
+    rng: np.random.Generator, metric: Metric
+) -> None:
+    items = replace(
+        mixed(rng, np.arange(N_ITEMS) % 3 == 1, metric),
+        old_contract=Contract(ContractKind.OWN_ENCODER, OLD_DIM),
+    )
+    ours, theirs = random(rng, 7, NEW_DIM), random(rng, 7, OLD_DIM)
+    maps = [QueryMaps(rng.uniform(0.5, 2, 7), rng.normal(size=7)) for _ in range(2)]
+    asked = Labels(np.arange(7) + 100, np.arange(7) % 5)
+    found = measure_mixed(MixedQueries(theirs, ours, *maps), asked, items, ks=KS, top_k=N_ITEMS)
+    old = np.concatenate(items.old.blocks)
+    assert found.top is not None
+    for i in range(7):
+        scores = [
+            maps[1].scale[i] * similarity(ours[i], items.new[j], metric) + maps[1].offset[i]
+            if items.is_new[j]
+            else maps[0].scale[i] * similarity(theirs[i], old[j], metric) + maps[0].offset[i]
+            for j in range(N_ITEMS)
+        ]
+        expected = summed(scores, [j % 5 == asked.labels[i] for j in range(N_ITEMS)], KS)
+        assert found.average_precision[i] == pytest.approx(expected.average_precision)
+        assert found.top.scores[i] == pytest.approx(
+            sorted(scores, reverse=True), rel=1e-4, abs=1e-5
+        )
 
 
 @pytest.mark.parametrize("metric", list(Metric))
