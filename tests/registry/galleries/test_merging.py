@@ -77,7 +77,7 @@ def test_one_map_for_all_leaves_the_raw_order(rng: np.random.Generator) -> None:
 
 
 @pytest.mark.parametrize("ids", [np.array([[1, 2, 3]]), np.array([["a", "b", "c"]], object)])
-def test_what_scores_less_is_missing(ids: np.ndarray) -> None:  # type: ignore[type-arg] # two types
+def test_what_scores_less_is_missing(ids: np.ndarray) -> None:
     scores = np.array([[0.9, 0.5, -np.inf]], np.float32)
     hits = Hits(ids, scores, np.array([[2, 1, 0]]), scores * np.float32(2))
     kept = keep_from(hits, 0.6)
