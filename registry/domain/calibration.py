@@ -60,6 +60,11 @@ class ScoreMap:
         return cls(float(value["scale"]), float(value["offset"]))
 
 
+def read_maps(value: Mapping[str, Mapping[str, Any]]) -> dict[str, ScoreMap]:
+    """Read maps by name."""
+    return {name: ScoreMap.from_json(found) for name, found in value.items()}
+
+
 AS_IT_IS = ScoreMap()
 
 

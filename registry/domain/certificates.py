@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from .attempts import UNCOUNTED, Attempt
-from .calibration import ScoreMap
+from .calibration import ScoreMap, read_maps
 from .canonical import Json, digest_json
 from .contracts import Contract
 from .refs import VersionRef, parse_ref
@@ -140,9 +140,8 @@ class Certificate:
             deleted ones included: what is stored later was not measured. 0 if the items that were
             measured were embedded for the purpose, as they are for the way back.
         attempt: which attempt on these questions it is; None if it is older than counting.
-        calibration: by ``query version -> gallery version``, a map of scores onto the scale of the
-            baseline on its own vectors; empty if mixed galleries were not measured. Where all are
-            the same, the merge keeps the order of raw scores.
+        calibration: by ``query version -> gallery version``, a map onto the baseline's own scores;
+            empty if mixed galleries were not measured. Equal maps keep the order of raw scores.
     """
 
     gallery: str
@@ -268,8 +267,7 @@ class Certificate:
         if "attempt" in given:
             given["attempt"] = Attempt(**given["attempt"])
         if "calibration" in given:
-            maps = given["calibration"].items()
-            given["calibration"] = {pair: ScoreMap.from_json(found) for pair, found in maps}
+            given["calibration"] = read_maps(given["calibration"])
         for name in ("issued_at", "expires_at"):
             given[name] = datetime.fromisoformat(given[name])
         return cls(**given)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from ..errors import NotFoundError
-from .calibration import ScoreMap
+from .calibration import ScoreMap, read_maps
 from .canonical import Json
 from .events import Event, EventKind
 
@@ -57,7 +57,7 @@ class Serving:
             write_versions=tuple(cast("list[int]", value["write_versions"])),
             basis={int(number): why for number, why in basis.items()},
             excluded=tuple(cast("list[int]", value["excluded"])),
-            calibration={int(number): ScoreMap.from_json(found) for number, found in maps.items()},
+            calibration={int(number): found for number, found in read_maps(maps).items()},
         )
 
 

@@ -206,22 +206,19 @@ class Registry:
     ) -> Hits:
         """Return the k nearest items of each query, whichever version embedded them.
 
-        Every segment is searched by the comparison contract between the query version and the
-        version that made it. Every hit names that version, its score on the gallery's scale, which
-        is that of the first version's raw scores, and its own raw score. The two are the same
-        where the certificates that the promotion rests on hold no calibration.
+        Every segment is searched by the contract between the query version and its own. Every hit
+        names that version, its score on the gallery's scale (that of the first version's raw
+        scores) and its raw score, which is the same where no certificate holds a calibration.
 
         Args:
             gallery: name of the gallery.
-            queries: embeddings of the gallery's query version; with them, where vectors of a
-                version are searched by its own encoder, the same queries as it embedded them.
+            queries: embeddings of the query version; and of every version whose vectors are
+                searched by its own encoder, in a sequence.
             k: number of hits, at most the number of items.
-            min_score: what scores less on the gallery's scale is no hit: its place is missing,
-                with score -inf and version 0. It means the same at every version.
+            min_score: what scores less on the gallery's scale is missing (score -inf, version 0).
 
         Raises:
-            SpaceMismatchError: if the queries are of another version or another space, or those
-                of a version that searches its own vectors are missing.
+            SpaceMismatchError: if queries are of another version or space, or some are missing.
             InvalidInputError: if the gallery is empty, k is too large or a query has no direction.
         """
         view = self._views.current(gallery)

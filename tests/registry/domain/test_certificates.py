@@ -1,8 +1,10 @@
+import json
 from dataclasses import replace
 
 import pytest
 
-from registry.domain.canonical import Json
+from registry.domain.calibration import AS_IT_IS, ScoreMap
+from registry.domain.canonical import Json, canonical_json
 from registry.domain.certificates import Certificate, Verdict
 from registry.domain.contracts import Contract, ContractKind
 from registry.domain.galleries import (
@@ -126,3 +128,12 @@ def test_content_that_was_replaced_makes_it_stale(held: Gallery, says: str | Non
     present = {"query_version": version(2), "gallery_version": version(1), "contract": CONTRACT}
     found = find_staleness(made, gallery=held, **present)  # type: ignore[arg-type]  # a table
     assert found is None if says is None else says in str(found)
+
+
+def test_a_calibration_is_read_back_and_left_out_where_there_is_none() -> None:
+    made = certificate()
+    assert "calibration" not in made.to_json()
+    maps = {"products@2 -> products@1": ScoreMap(1.5, -0.25), "products@2 -> products@2": AS_IT_IS}
+    calibrated = replace(made, calibration=maps)
+    assert calibrated.digest != made.digest
+    assert Certificate.from_json(json.loads(canonical_json(calibrated.to_json()))) == calibrated
