@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from registry.arrays import LabelArray
     from registry.domain.galleries import IdType, Metric
     from registry.domain.refs import VersionRef
+    from registry.vector_files import VectorTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +56,13 @@ class Reader:
     quiet: bool
     id_type: IdType | None = None
 
-    def vectors(self, version: ModelVersion, path: Path, ids: Path | None = None) -> Rows:
+    def table(self, version: ModelVersion, path: Path) -> VectorTable:
         """Read vectors that a version made; a file that says it is another's is refused.
 
         Raises:
             SpaceMismatchError: if the file carries another fingerprint, or other dimensions.
-            InvalidInputError: if vectors or ids break a rule; the file is named.
+            InvalidInputError: if vectors break a rule; the file is named.
         """
-        import numpy as np
-
-        from registry import Embeddings
         from registry.errors import SpaceMismatchError
         from registry.vector_files import read_vectors
         from registry.vectors import check_vectors
@@ -78,6 +76,20 @@ class Reader:
             )
         with said_of(path):
             check_vectors(found.vectors, version.dim)
+        return found
+
+    def vectors(self, version: ModelVersion, path: Path, ids: Path | None = None) -> Rows:
+        """Read vectors that a version made, with ids from the same file, from another, or none.
+
+        Raises:
+            SpaceMismatchError: as `table`.
+            InvalidInputError: if vectors or ids break a rule; the file is named.
+        """
+        import numpy as np
+
+        from registry import Embeddings
+
+        found = self.table(version, path)
         named = found.ids if ids is None else self._ids(ids, path, len(found.vectors))
         numbers = np.arange(len(found.vectors), dtype=np.int64)
         with said_of(ids or path):

@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from registry.domain.attempts import BY_VERDICT, UNCOUNTED
-from registry.domain.certificates import ON_MIXED, ON_SERVED
+from registry.domain.places import ON_MIXED, ON_SERVED
 from registry.domain.policies import BCA, Policy
 from registry.errors import AlreadyExistsError, InvalidInputError, NotFoundError, in_one_line
 
@@ -87,6 +87,7 @@ def describe(policy: Policy) -> list[str]:
         f"{_counted(policy)}, resampled by {policy.unit}",
         f"a group of fewer than {policy.min_units} independent units is INCONCLUSIVE",
         f"the old model and the search that serves may come out worse by {policy.control_margin:g}",
+        _leaked(policy),
         f"a certificate lives {life}",
     ]
 
@@ -110,6 +111,14 @@ def _attempts(policy: Policy) -> str:
     shared = "all attempts" if planned is None else f"the {planned} planned attempts"
     chosen = " (candidates may be chosen by verdicts)" if policy.attempts == BY_VERDICT else ""
     return f"{shared} on the same queries share the error{chosen}"
+
+
+def _leaked(policy: Policy) -> str:
+    share = f"at most {policy.max_leaked:.4g} of" if policy.max_leaked else "none of"
+    return (
+        f"{share} the queries may be in the training data, if these are given: by id, or by a "
+        f"vector of cosine {policy.near_duplicate:g} or more"
+    )
 
 
 def _counted(policy: Policy) -> str:

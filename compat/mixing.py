@@ -19,8 +19,10 @@ from registry.galleries.search import prepare_gallery, prepare_queries
 
 from .calibration import QueryMaps
 from .cells import SearchedItems, itself_among, relevance_of
+from .cores import counting_threads
 from .evaluation.ranking import RankingScores, score_rankings
 from .probes import Labels
+from .score_metrics import ScoreRules, with_points
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,7 +74,13 @@ class MixedQueries:
 
 
 def measure_mixed(
-    queries: MixedQueries, asked: Labels, items: MixedItems, *, ks: Sequence[int], top_k: int = 0
+    queries: MixedQueries,
+    asked: Labels,
+    items: MixedItems,
+    *,
+    ks: Sequence[int],
+    top_k: int = 0,
+    rules: ScoreRules | None = None,
 ) -> RankingScores:
     """Score every query's ranking of a mixed gallery by exact search; see `measure_cell`.
 
@@ -80,13 +88,20 @@ def measure_mixed(
     new ones the others, and the rest is 0, so that a product is that of the item's own part. A
     map's scale is multiplied into the query, its offset meets a coordinate that tells the part.
     """
-    return score_rankings(
-        _stacked_queries(queries, items),
-        MixedBlocks(items, has_maps=queries.old_maps is not None),
-        relevance_of(asked, items.old),
+    stacked = _stacked_queries(queries, items)
+    blocks = MixedBlocks(items, has_maps=queries.old_maps is not None)
+    relevance, excluded = relevance_of(asked, items.old), itself_among(asked, items.old)
+    scores = score_rankings(
+        stacked,
+        blocks,
+        relevance,
         ks=ks,
-        excluded=itself_among(asked, items.old),
+        excluded=excluded,
         top_k=top_k,
+        n_threads=counting_threads(),
+    )
+    return with_points(
+        scores, rules, stacked, blocks, relevance, excluded=excluded, metric="inner_product"
     )
 
 

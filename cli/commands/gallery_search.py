@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.explaining import shown_explanation
 from cli.inputs import Reader, check_directions, check_look, check_maker, one_of
+from cli.item_ids import parse_ids
 from cli.options import (
     INPUT_FILE,
     Session,
@@ -20,7 +22,7 @@ from cli.output import table
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from registry import Embeddings, Hits
+    from registry import Embeddings, Explanation, Hits
 
 _MOST_SHOWN = 10
 
@@ -43,6 +45,10 @@ _MOST_SHOWN = 10
 @click.option("-k", type=int, default=10, show_default=True, help="Hits a query.")
 @click.option("--min-score", type=float, help="Leave out what scores less, on the gallery's scale.")
 @click.option("--first", type=click.IntRange(1), help="Search with the first so many queries only.")
+@click.option(
+    "--explain", is_flag=True, help="Explain how the first query is answered, and why so."
+)
+@click.option("--item", "items", multiple=True, help="With --explain: what became of this item.")
 @session_options
 @pass_session
 def search(
@@ -58,13 +64,20 @@ def search(
     k: int,
     min_score: float | None,
     first: int | None,
+    explain: bool,
+    items: tuple[str, ...],
 ) -> int:
     """Search the gallery NAME, across all versions that it holds.
+
+    --explain says of the first query which segments were searched by which contract, on the
+    strength of which certificate, what each of them offered and what was hidden. With --item it
+    also says where that item is, and its exact score and place.
 
     \b
     Example:
       samespace gallery search shop --vectors queries.npy -k 5
       samespace gallery search shop --queries products@1=q1.npy --queries products@2=q2.npy
+      samespace gallery search shop --vectors queries.npy --explain --item sku-0007
     """
     if files and (vectors or data or version):
         raise click.UsageError(
@@ -72,6 +85,7 @@ def search(
         )
     if not files:
         one_of(vectors, data)
+    _check_explain(items, min_score, explain=explain)
     with session.open() as registry:
         state = registry.galleries.state(name)
         reader = Reader(registry, factory, convert, session.as_json)
@@ -86,7 +100,10 @@ def search(
             if not trust_space:
                 check_look(registry, name, rows)
             check_directions(state.gallery.metric, rows)
-        queries = [_first(rows.embeddings, first) for rows in asked]
+        queries = [_first(rows.embeddings, 1 if explain else first) for rows in asked]
+        if explain:
+            ids = parse_ids(state.gallery.id_type, items) if items else None
+            return _tell(session, queries[0], registry.explain(name, queries, ids, k))
         hits = registry.search(name, queries, k, min_score=min_score)
     model = state.gallery.model
     found = _as_data(queries[0], hits, model)
@@ -96,12 +113,32 @@ def search(
     return session.output.result({"gallery": name, "queries": found}, shown, note)
 
 
+def _check_explain(items: tuple[str, ...], min_score: float | None, *, explain: bool) -> None:
+    if items and not explain:
+        raise click.UsageError("--item goes with --explain")
+    if explain and min_score is not None:
+        raise click.UsageError("--explain goes without --min-score: it tells every score")
+
+
 def _first(queries: Embeddings, n: int | None) -> Embeddings:
     from registry import Embeddings
 
     if n is None:
         return queries
     return Embeddings(queries.ids[:n], queries.vectors[:n], queries.version)
+
+
+def _tell(session: Session, query: Embeddings, found: Explanation) -> int:
+    hits = [
+        {"id": h.id, "score": h.score, "raw_score": h.raw_score, "version": str(h.version)}
+        for h in found.hits
+    ]
+    data = {
+        "gallery": found.gallery,
+        "queries": [{"query": query.ids.tolist()[0], "hits": hits}],
+        "explanation": found.to_json(),
+    }
+    return session.output.result(data, *shown_explanation(found))
 
 
 def _shown(found: list[dict[str, Any]], *, is_calibrated: bool) -> RenderableType:

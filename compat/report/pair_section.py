@@ -1,8 +1,9 @@
-"""One certificate as a section of a page: findings, differences, flips, classes, controls."""
+"""One certificate as a section of a page: findings, differences, scores, flips, controls."""
 
 from __future__ import annotations
 
 from compat.attempts import level_of
+from compat.score_words import ratio_note
 
 from . import words
 from .contents import Entry
@@ -17,6 +18,7 @@ from .forest import forest
 from .groups import group_changes, worst_group_sentences
 from .histogram_plot import histogram_plot, summary
 from .overview import badge
+from .score_section import guarantee_words, score_section
 from .tables import table
 from .text import Html, join, percent, required, signed, tag
 
@@ -29,9 +31,9 @@ def pair_section(place: int, entry: Entry) -> Html:
     head = tag("h2", words.heading(entry), {"id": f"{name}-heading"})
     verdict = (badge(entry.certificate.verdict), " ", entry.certificate.statement, ".")
     parts = (head, tag("p", join(verdict, "")), _findings(entry), _differences(entry))
-    more = (_group_changes(entry), _flips(entry), _classes(entry), _controls(entry))
+    more = (_scores(entry), _group_changes(entry), _flips(entry), _classes(entry))
     shape = {"id": name, "class": "pair", "aria-labelledby": f"{name}-heading"}
-    return tag("section", join((*parts, *more)), shape)
+    return tag("section", join((*parts, *more, _controls(entry))), shape)
 
 
 def _findings(entry: Entry) -> Html:
@@ -61,7 +63,9 @@ def _findings(entry: Entry) -> Html:
     worst = join([tag("p", sentence) for sentence in said])
     plot = tag("figure", forest(made.findings))
     shown = table("Findings", (*columns, *more), rows)
-    return _part("Findings", join((tag("p", note), plot, worst, shown)))
+    ratio = ratio_note(entry.metrics)
+    about = Html("") if ratio is None else tag("p", ratio)
+    return _part("Findings", join((tag("p", note), plot, worst, shown, about)))
 
 
 def _differences(entry: Entry) -> Html:
@@ -76,6 +80,11 @@ def _differences(entry: Entry) -> Html:
     if not figures:
         return Html("")
     return _part("Differences, query by query", tag("div", join(figures), {"class": "pairwise"}))
+
+
+def _scores(entry: Entry) -> Html:
+    content = score_section(entry)
+    return _part("Scores and thresholds", content) if content else content
 
 
 def _flips(entry: Entry) -> Html:
@@ -95,7 +104,9 @@ def _flips(entry: Entry) -> Html:
     ]
     columns = ("group", "#right before, wrong now", "#rate", "#wrong before, right now", "#rate")
     shown = table("Flips of the first hit (hit@1)", (*columns, "#queries"), rows)
-    return _part("Flips", join((shown, _flipped_ids(entry))))
+    said = guarantee_words(entry)
+    guarantee = Html("") if said is None else tag("p", said)
+    return _part("Flips", join((shown, _flipped_ids(entry), guarantee)))
 
 
 def _flipped_ids(entry: Entry) -> Html:

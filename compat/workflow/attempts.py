@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from compat.attempts import digest_questions
 from compat.probes import Probe, digest_array
 from registry.domain.attempts import Attempt
@@ -13,11 +15,17 @@ from registry.service import Registry
 
 
 def count_attempt(
-    registry: Registry, gallery: str, candidate: ModelVersion, probe: Probe, policy: Policy
+    registry: Registry,
+    gallery: str,
+    candidate: ModelVersion,
+    probe: Probe,
+    policy: Policy,
+    training: Mapping[str, Json],
 ) -> Attempt:
     """Return which attempt it is to certify a candidate on a gallery with some queries.
 
-    The same candidate, vectors, gallery content and policy once more are the same attempt.
+    The same candidate, vectors, gallery content, training data and policy once more are the same
+    attempt.
     """
     run = digest_json(
         {
@@ -25,6 +33,7 @@ def count_attempt(
             "probe": probe.digest,
             "reembedded": None if (re := probe.reembedded) is None else digest_array(re.vectors),
             "policy": policy.digest,
+            "training": dict(training),
             "gallery": _content(registry.galleries.get(gallery)),
         }
     )

@@ -3,34 +3,41 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 
 from compat.attempts import describe_attempt, rules_of
-from compat.cells import own_positions
 from compat.certification import check_policy, chosen_groups
 from compat.controls import SERVED
 from compat.evidence import Evidence, write_evidence
-from compat.integrity import describe_probe
+from compat.leakage import TrainingItems
+from compat.leaks import Leaks, list_leaks
 from compat.matrix import matrix_of
 from compat.probes import Probe
 from compat.sample_size import UnitsMissing, UnitsNeeded, missing_units, plan_units
+from compat.scored import OperatingPoint
 from registry.domain.attempts import Attempt
 from registry.domain.canonical import Json
-from registry.domain.certificates import ON_MIXED, ON_OLD, Certificate, Criterion
+from registry.domain.certificates import Certificate, Criterion
+from registry.domain.conclusions import LEAKAGE
 from registry.domain.liveness import describe_index
-from registry.domain.policies import BCA, Policy
+from registry.domain.places import ON_MIXED, ON_OLD
+from registry.domain.policies import Policy
 from registry.domain.refs import VersionRef
 from registry.errors import InvalidInputError
 from registry.service import Registry
 
 from .attempts import count_attempt
+from .bench import Bench, Measured
 from .items import check_judgements
-from .measuring import Bench, Measured, check_pair, measure
-from .merging import describe_mixed
+from .limits import describe_small, find_limits
+from .measuring import check_pair, measure
 from .pairs import Study, top_depth, units_of
+from .probe_sets import check_registered, describe_set
+from .scores import check_scores, operating_points, scored_cells
+from .trained_on import look_into_training
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,8 @@ class Certification:
         is_recorded: whether the registry holds it.
         evidence: the file of per-query numbers that it rests on.
         missing: for each finding that is inconclusive, how many more units would show it.
+        operating_points: thresholds of each cell, if the policy asks of scores.
+        leaks: which queries are in the training data, or None if none were given.
     """
 
     certificate: Certificate
@@ -50,6 +59,8 @@ class Certification:
     is_recorded: bool
     evidence: bytes = field(repr=False)
     missing: tuple[UnitsMissing, ...] = ()
+    operating_points: Mapping[str, tuple[OperatingPoint, ...]] = field(default_factory=dict)
+    leaks: Leaks | None = None
 
 
 def certify(  # noqa: PLR0913 -- what is certified, on what, by which rules, and two named settings
@@ -59,6 +70,7 @@ def certify(  # noqa: PLR0913 -- what is certified, on what, by which rules, and
     probe: Probe,
     policy: Policy | None = None,
     *,
+    training: TrainingItems | None = None,
     dry_run: bool = False,
     on_plan: Callable[[tuple[UnitsNeeded, ...]], None] | None = None,
 ) -> tuple[Certification, ...]:
@@ -74,6 +86,9 @@ def certify(  # noqa: PLR0913 -- what is certified, on what, by which rules, and
         probe: labelled queries, embedded by the candidate and by every version in the gallery.
         policy: the rules; the default one asks for a better mAP and a hit@1 that is not worse by
             more than 0.02, at one-sided confidence 0.95.
+        training: what the candidate was trained on: the queries are looked for in it, and those of
+            classes that it was trained on are told apart from others. Without it the classes are
+            those of the candidate's training record, if it has one.
         dry_run: measure and conclude, but record nothing.
         on_plan: called before anything is measured with how many units each requirement takes.
 
@@ -82,7 +97,8 @@ def certify(  # noqa: PLR0913 -- what is certified, on what, by which rules, and
 
     Raises:
         UndeclaredComparisonError: if nobody declared how a pair is compared.
-        InvalidInputError: if the probe lacks vectors or labels, or the policy cannot be followed.
+        InvalidInputError: if the probe lacks vectors or labels, is not the registered set that it
+            says, or the policy cannot be followed.
         SpaceMismatchError: if the probe's vectors are of another space than they say.
         NotFoundError: if there is no signing key.
     """
@@ -90,10 +106,12 @@ def certify(  # noqa: PLR0913 -- what is certified, on what, by which rules, and
         registry.certificates.check_signer()
     stated = policy or Policy()
     check_policy(stated)
+    check_registered(gallery, probe)
     new = registry.models.get(candidate)
-    attempt = count_attempt(registry, gallery, new, probe, stated)
+    probe, trained = look_into_training(registry, new, probe, training, stated)
+    attempt = count_attempt(registry, gallery, new, probe, stated, trained.named)
     rules = rules_of(stated, attempt)
-    bench = Bench(registry, gallery, probe, rules)
+    bench = Bench(registry, gallery, probe, rules, trained)
     held = [ref for ref in registry.galleries.get(gallery).versions() if ref != new.ref]
     if not held:
         raise InvalidInputError(
@@ -106,6 +124,7 @@ def certify(  # noqa: PLR0913 -- what is certified, on what, by which rules, and
     _check_places(rules, probe)
     for ref in held:
         _check_own_encoder(registry, new.ref, ref, rules)
+        check_scores(bench, registry.models.get(ref))
     if on_plan is not None:
         on_plan(plan_units(rules, units_of(probe, rules), probe.groups))
     found = [measure(bench, registry.models.get(ref), new) for ref in held]
@@ -158,13 +177,23 @@ def _issue(
         bench.registry.certificates.record(certificate, data)
     is_back, recorded = study is measured.back, not dry_run
     missing = missing_units(study.scores, study.findings, bench.policy)
-    return Certification(certificate, is_back, recorded, data, missing)
+    points = operating_points(bench, measured)
+    return Certification(certificate, is_back, recorded, data, missing, points, _leaks(bench))
+
+
+def _leaks(bench: Bench) -> Leaks | None:
+    found = bench.trained.leakage
+    if found is None:
+        return None
+    return list_leaks(bench.probe.queries.ids, found, bench.policy.near_duplicate)
 
 
 def _evidence(bench: Bench, measured: Measured, study: Study) -> Evidence:
     planted = dict(study.planted)
     if study.served is not None:
         planted[SERVED] = {"hit@1": study.served}
+    if bench.trained.leakage is not None:
+        planted[LEAKAGE] = bench.trained.leakage
     return Evidence(
         asked=bench.probe.queries,
         units=study.scores[ON_OLD].clusters,
@@ -176,6 +205,7 @@ def _evidence(bench: Bench, measured: Measured, study: Study) -> Evidence:
             for cell, s in measured.cells.items()
             if s.top is not None
         },
+        scored=scored_cells(bench, measured),
     )
 
 
@@ -206,8 +236,9 @@ def _certificate(
         evidence_digest=evidence_digest,
         limits=(
             describe_attempt(said.policy, said.attempt),
-            *_limits(bench, measured, study),
-            *_too_small(study, bench.policy.min_units),
+            *describe_set(bench.probe),
+            *find_limits(bench, measured, study),
+            *describe_small(study, bench.policy.min_units),
         ),
         environment=_environment(),
         issued_at=now,
@@ -217,66 +248,9 @@ def _certificate(
         n_gallery_rows=sum(s.n_rows for s in stored) if is_of_stored else 0,
         attempt=said.attempt,
         calibration=study.calibration,
+        probe_set={} if bench.probe.probe_set is None else bench.probe.probe_set.named,
+        training=bench.trained.named,
     )
-
-
-def _limits(bench: Bench, measured: Measured, study: Study) -> tuple[str, ...]:
-    spec = bench.registry.galleries.get(bench.gallery).index
-    found = [
-        "The bounds speak of other queries of the same population on this gallery.",
-        "Each version is one training run; variation over seeds was not measured.",
-        "Scores and thresholds were not certified, only rankings.",
-        "That rows of query vectors and of labels belong together was taken on trust.",
-        "Metrics are of exact search, which the gallery's own search is."
-        if spec.is_exact
-        else "Metrics are of exact search; what the gallery's own index finds stands beside it: "
-        f"'served: {spec.backend} {spec.factory}'.",
-    ]
-    if bench.policy.average == "unit" and not measured.forward.scores[ON_OLD].is_balanced:
-        found.append(
-            "Classes differ in how many queries they have: findings and bounds are means over "
-            "classes, each counting once, the matrix holds means over queries."
-        )
-    if bench.policy.largest_unit is not None:
-        found.append(
-            f"That no class has more than {bench.policy.largest_unit} queries is the policy's word."
-        )
-    if bench.policy.bound == BCA:
-        found.append(
-            "The bounds are those of the BCa bootstrap, which is approximate, and too sure of "
-            "itself where losses are rare or units are few."
-        )
-    if bench.probe.queries.qrels is not None:
-        found.append(
-            "Relevance is by judgements (qrels): what was not judged counts as not relevant, and "
-            "the unit of resampling is the query."
-        )
-    found += _probe_limits(bench.probe, measured)
-    found += describe_mixed(study, measured.cells, bench.policy)
-    if measured.back is None:
-        found.append(
-            "The way back (old queries on new vectors) and the new self-test were not measured: "
-            "no re-embedded items were given, or the old version is not the one in force."
-        )
-    return tuple(found)
-
-
-def _too_small(study: Study, min_units: int) -> tuple[str, ...]:
-    few = {f.group: f.n_clusters for f in study.findings if f.n_clusters < min_units}
-    return tuple(
-        f"Group {group!r} has {n_units} independent units, fewer than the {min_units} that the "
-        "policy asks for: it is INCONCLUSIVE, whatever its bounds."
-        for group, n_units in few.items()
-    )
-
-
-def _probe_limits(probe: Probe, measured: Measured) -> tuple[str, ...]:
-    asked, pair = probe.queries, measured.forward.pair
-    queries = [probe.vectors_of(ref) for ref in (pair.query_version, pair.baseline_version)]
-    if asked.qrels is not None:
-        return describe_probe(queries, 0)
-    among = own_positions(asked.ids, measured.item_ids) >= 0
-    return describe_probe(queries, int(among.sum()))
 
 
 def _environment() -> dict[str, str]:

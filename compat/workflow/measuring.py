@@ -3,102 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 
-from compat.cells import SearchedItems, measure_cell
+from compat.cells import SearchedItems
 from compat.evaluation.ranking import RankingScores
+from compat.guarantee import with_guarantee
 from compat.integrity import check_probe_vectors
 from compat.matrix import ByMetric, cell_name, mixed_name, raw_name, served_name
 from compat.mixing import MixedItems, MixedQueries
-from compat.probes import Probe, digest_array
+from compat.probes import digest_array
 from compat.served import exactly_served, measure_served, served_metrics
-from registry.arrays import LabelArray
 from registry.domain.canonical import digest_json
-from registry.domain.certificates import ON_MIXED, ON_OLD, ON_SERVED, mixed_place
 from registry.domain.contracts import Contract, ContractKind
-from registry.domain.galleries import Gallery
-from registry.domain.policies import Policy
+from registry.domain.places import ON_MIXED, ON_OLD, ON_SERVED, mixed_place
 from registry.domain.refs import VersionRef
 from registry.domain.versions import ModelVersion
 from registry.errors import UndeclaredComparisonError
 from registry.galleries.search import SearchTarget
-from registry.service import Registry
 
+from .bench import Bench, Measured
 from .items import check_answerable, check_space, reembedded_items, stored_items
 from .merging import merge_parts
-from .pairs import Pair, Study, hits_depth, metric_ks, paired, study_pair
-
-
-@dataclass(slots=True)
-class Measured:
-    """All that was measured of a candidate against one old version.
-
-    Attributes:
-        forward: the candidate's queries on the old vectors.
-        back: old queries on the candidate's vectors, or None if that was not measured.
-        cells: per-query scores by ``query version -> gallery version``, of exact search.
-        served: what the gallery's own index finds, by a cell's name, unless it is exact.
-        item_ids: ids of the items that were searched.
-        gallery_digest: digest of the vectors that were searched.
-        gallery: the gallery as it was when its vectors were read.
-    """
-
-    forward: Study
-    back: Study | None
-    gallery: Gallery
-    cells: dict[str, RankingScores] = field(default_factory=dict)
-    item_ids: LabelArray = field(default_factory=lambda: np.empty(0, np.int64))
-    gallery_digest: str = ""
-    served: dict[str, ByMetric] = field(default_factory=dict)
-
-    @property
-    def baseline(self) -> str:
-        """The cell that all are held against."""
-        old = self.forward.pair.baseline_version
-        return cell_name(old, old)
-
-    @property
-    def pair_versions(self) -> tuple[VersionRef, VersionRef]:
-        """The old version, whose vectors are stored, and the candidate."""
-        pair = self.forward.pair
-        return pair.gallery_version, pair.query_version
-
-    @property
-    def by_metric(self) -> dict[str, ByMetric]:
-        """The per-query numbers of every cell."""
-        exact = {cell: scores.by_name for cell, scores in self.cells.items()}
-        return {**exact, **self.served}
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """Where measuring happens.
-
-    Attributes:
-        registry: an open registry.
-        gallery: name of the gallery.
-        probe: the labelled queries.
-        policy: the rules by which this attempt is decided.
-    """
-
-    registry: Registry
-    gallery: str
-    probe: Probe
-    policy: Policy
-
-    def cell(self, query: ModelVersion, items: SearchedItems, contract: Contract) -> RankingScores:
-        """Measure one version's queries on some items."""
-        return measure_cell(
-            self.probe.vectors_of(query.ref).vectors,
-            self.probe.queries,
-            items,
-            contract=contract,
-            metric=self.registry.galleries.get(self.gallery).metric,
-            ks=metric_ks(self.policy),
-            top_k=hits_depth(self.probe, self.policy),
-        )
+from .pairs import Pair, Study, paired, study_pair
 
 
 def measure(bench: Bench, old: ModelVersion, new: ModelVersion) -> Measured:
@@ -122,7 +50,14 @@ def measure(bench: Bench, old: ModelVersion, new: ModelVersion) -> Measured:
     by = _itself(old) if contract.has_own_encoder else contract
     targets = [SearchTarget(reader, by, old.ref.number) for reader in readers]
     forward = study_pair(
-        pair, bench.probe, items, baseline, bench.policy, old_items=items, targets=targets
+        pair,
+        bench.probe,
+        items,
+        baseline,
+        bench.policy,
+        old_items=items,
+        targets=targets,
+        leakage=bench.trained.leakage,
     )
     segments = [s for s in state.gallery.segments if s.version == old.ref]
     measured = Measured(
@@ -131,7 +66,7 @@ def measure(bench: Bench, old: ModelVersion, new: ModelVersion) -> Measured:
         state.gallery,
         {
             cell_name(old.ref, old.ref): baseline,
-            cell_name(new.ref, old.ref): forward.measured,
+            cell_name(new.ref, old.ref): _guaranteed(bench, pair, baseline, forward, items),
         },
         items.ids,
         digest_json(
@@ -142,6 +77,25 @@ def measure(bench: Bench, old: ModelVersion, new: ModelVersion) -> Measured:
     if bench.probe.reembedded is not None:
         _measure_back(bench, old, new, items, measured)
     return measured
+
+
+def _guaranteed(
+    bench: Bench, pair: Pair, baseline: RankingScores, forward: Study, items: SearchedItems
+) -> RankingScores:
+    """Return the certified cell, with the queries whose first hit is guaranteed."""
+    old, new = (
+        bench.probe.vectors_of(ref).vectors for ref in (pair.baseline_version, pair.asked_by)
+    )
+    return with_guarantee(
+        forward.measured,
+        baseline,
+        old_queries=old,
+        new_queries=new,
+        asked=bench.probe.queries,
+        items=items,
+        contract=pair.contract,
+        metric=pair.metric,
+    )
 
 
 def _measure_on_index(
@@ -222,7 +176,15 @@ def _measure_back(
     to_new = _contract(bench, old, new)
     pair = Pair(old.ref, new.ref, old.ref, to_new, state.gallery.metric)
     baseline = measured.cells[cell_name(old.ref, old.ref)]
-    back = study_pair(pair, bench.probe, again, baseline, bench.policy, old_items=items)
+    back = study_pair(
+        pair,
+        bench.probe,
+        again,
+        baseline,
+        bench.policy,
+        old_items=items,
+        leakage=bench.trained.leakage,
+    )
     measured.cells[cell_name(old.ref, new.ref)] = back.measured
     mixed = replace(mixed, old_contract=_itself(old), new_contract=to_new)
     measured.back = _measure_mixed(bench, old, mixed, back, measured)

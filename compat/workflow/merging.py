@@ -13,11 +13,14 @@ from compat.evaluation.ranking import RankingScores
 from compat.matrix import cell_name, mixed_name, raw_name
 from compat.mixing import MixedItems, MixedQueries, measure_mixed, nest_shares
 from compat.probes import Probe
+from compat.score_metrics import score_rules
 from registry.domain.calibration import ScoreMap
-from registry.domain.certificates import ON_MIXED
+from registry.domain.places import ON_MIXED
 from registry.domain.policies import Policy
 
 from .pairs import TOP_K, Study, metric_ks, units_of
+
+_HALVES = 4  # place of the draw of halves in the policy's seeds
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ def merge_parts(
     served = fit_maps(first, hits, np.arange(len(units)))
     if served is None:
         return Merge(raw, {})
-    rng = np.random.default_rng([policy.seed, 3])
+    rng = np.random.default_rng([policy.seed, _HALVES])
     crossed = cross_fit(first, hits, halve(units, rng))
     if crossed is None:
         return Merge(raw, share_first(served))
@@ -92,6 +95,7 @@ def _measure(
     probe: Probe, policy: Policy, queries: MixedQueries, items: MixedItems
 ) -> tuple[RankingScores, ...]:
     rng = np.random.default_rng([policy.seed, 2])
+    rules = score_rules(policy, units_of(probe, policy))
     return tuple(
         measure_mixed(
             queries,
@@ -99,6 +103,7 @@ def _measure(
             replace(items, is_new=is_new),
             ks=metric_ks(policy),
             top_k=TOP_K,
+            rules=rules,
         )
         for is_new in nest_shares(len(items.new), policy.mixed, rng)
     )

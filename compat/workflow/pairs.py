@@ -14,13 +14,15 @@ from compat.controls import OLD, RANDOM, ROTATED, judge_controls
 from compat.evaluation.ranking import RankingScores
 from compat.matrix import ByMetric
 from compat.probes import Probe
+from compat.score_metrics import score_rules
 from compat.served import find_served, served_metrics
 from registry.arrays import Float32Array, Float64Array, LabelArray
 from registry.domain.calibration import ScoreMap
-from registry.domain.certificates import ON_OLD, Control, Finding, Verdict
+from registry.domain.certificates import Control, Finding, Verdict
 from registry.domain.conclusions import conclude
 from registry.domain.contracts import Contract, ContractKind
 from registry.domain.galleries import Metric
+from registry.domain.places import ON_OLD
 from registry.domain.policies import Policy
 from registry.domain.refs import VersionRef
 from registry.domain.requirements import INDEX_RECALL
@@ -123,6 +125,7 @@ def study_pair(  # noqa: PLR0913 -- what is studied, on what, and by which rules
     *,
     old_items: SearchedItems,
     targets: Sequence[SearchTarget] = (),
+    leakage: ByMetric | None = None,
 ) -> Study:
     """Measure a pair and run the gate and its controls.
 
@@ -135,6 +138,7 @@ def study_pair(  # noqa: PLR0913 -- what is studied, on what, and by which rules
         old_items: the same items as the baseline version embedded them.
         targets: opened segments, if the items are those of a gallery; then the search that will
             serve is compared with the exact one.
+        leakage: what was found of the queries in the candidate's training data, if there are any.
     """
     queries = probe.vectors_of(pair.asked_by).vectors
     bench = _Bench(pair, probe, policy)
@@ -147,7 +151,7 @@ def study_pair(  # noqa: PLR0913 -- what is studied, on what, and by which rules
         OLD: bench.old_again(old_items).by_name,
     }
     served = _served(pair, probe, items, targets) if targets else None
-    controls = judge_controls(scores, planted, served, policy)
+    controls = judge_controls(scores, planted, served, policy, leakage)
     found = find(scores, policy)
     return Study(pair, measured, {ON_OLD: scores}, found, controls, planted, served)
 
@@ -168,10 +172,16 @@ class _Bench:
         self, queries: Float32Array, items: SearchedItems, contract: Contract, *, top_k: int = 0
     ) -> RankingScores:
         """Measure some vectors of the queries as if the candidate had made them."""
-        ks, metric = metric_ks(self.policy), self.pair.metric
-        asked = self.probe.queries
+        units = units_of(self.probe, self.policy)
         return measure_cell(
-            queries, asked, items, contract=contract, metric=metric, ks=ks, top_k=top_k
+            queries,
+            self.probe.queries,
+            items,
+            contract=contract,
+            metric=self.pair.metric,
+            ks=metric_ks(self.policy),
+            top_k=top_k,
+            rules=score_rules(self.policy, units, with_curve=top_k > 0),
         )
 
     def old_again(self, old_items: SearchedItems) -> RankingScores:

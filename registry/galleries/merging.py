@@ -14,7 +14,7 @@ Keys = Float32Array | Float64Array
 
 
 def merge(found: Sequence[Hits], maps: Sequence[ScoreMap], k: int) -> Hits:
-    """Return the k best of several segments' rankings of the same queries.
+    """Return the k best of one or more segments' rankings of the same queries.
 
     Scores that are brought onto one scale by different maps are compared in float64, so that no
     map makes two scores of one segment equal. One map for all leaves the order of raw scores.
@@ -24,6 +24,8 @@ def merge(found: Sequence[Hits], maps: Sequence[ScoreMap], k: int) -> Hits:
         maps: of each, onto the common scale.
         k: how many hits are kept.
     """
+    if len(found) == 1:
+        return mapped(_first(order_hits(found[0]), k), maps[0])
     hits = Hits(
         np.concatenate([hits.ids for hits in found], axis=1),
         np.concatenate([hits.scores for hits in found], axis=1),
@@ -36,18 +38,23 @@ def merge(found: Sequence[Hits], maps: Sequence[ScoreMap], k: int) -> Hits:
     if (rows := _tied_rows(keys)).size:
         order = _order_rows(best.ids, keys, rows)
         best, keys = reordered(best, order), _taken(keys, order)
-    best = Hits(best.ids[:, :k], best.scores[:, :k], best.versions[:, :k])
+    best = _first(best, k)
     if is_raw:
         return mapped(best, maps[0])
     return Hits(best.ids, keys[:, :k].astype(np.float32), best.versions, best.scores)
 
 
+def _first(hits: Hits, k: int) -> Hits:
+    return Hits(hits.ids[:, :k], hits.scores[:, :k], hits.versions[:, :k])
+
+
 def _on_one_scale(found: Sequence[Hits], maps: Sequence[ScoreMap]) -> Keys:
     pairs = zip(found, maps, strict=True)
-    return np.concatenate([_apply(to_scale, hits.scores) for hits, to_scale in pairs], axis=1)
+    return np.concatenate([on_scale(to_scale, hits.scores) for hits, to_scale in pairs], axis=1)
 
 
-def _apply(to_scale: ScoreMap, scores: Float32Array) -> Float64Array:
+def on_scale(to_scale: ScoreMap, scores: Float32Array) -> Float64Array:
+    """Return scores on another scale, in float64, so that no two become equal."""
     return to_scale.scale * scores.astype(np.float64) + to_scale.offset
 
 
@@ -55,7 +62,7 @@ def mapped(hits: Hits, to_scale: ScoreMap) -> Hits:
     """Return hits with their scores on another scale, and the raw ones beside them."""
     if to_scale.is_identity:
         return hits
-    scores = _apply(to_scale, hits.scores).astype(np.float32)
+    scores = on_scale(to_scale, hits.scores).astype(np.float32)
     return Hits(hits.ids, scores, hits.versions, hits.scores)
 
 

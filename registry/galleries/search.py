@@ -4,8 +4,9 @@ Each segment is searched by the contract between the queries' version and its ow
 brought onto the gallery's scale, and the rankings merged by (score descending, id ascending). One
 after another: a batch keeps FAISS's own threads busy, and for one query handing small segments to
 threads costs more than it gains (`benchmarks/segments.py`).
-`prepare_queries` and `prepare_gallery` are the
-two sides of a contract; serving and certification both use them.
+
+`prepare_queries` and `prepare_gallery` are the two sides of a contract; serving and certification
+both use them.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from ..domain.galleries import Metric
 from ..errors import DimensionMismatchError, InvalidInputError
 from ..vectors import Hits, check_vectors
 from .geometry import normalise, row_norms
-from .merging import keep_from, mapped, merge, order_hits
+from .merging import keep_from, merge
 from .segments import SegmentReader
 
 
@@ -133,27 +134,21 @@ def search_segments(
             empty, or a query is refused.
         DimensionMismatchError: if a contract compares more dimensions than queries have.
     """
-    live = [target for target in targets if target.reader.n_items > 0]
-    _check_k(k, sum(target.reader.n_items for target in live))
-    if min_score is not None and math.isnan(min_score):
-        raise InvalidInputError("min_score must be a number but is NaN")
-    prepared: dict[tuple[int, int], Float32Array] = {}
-    found = []
-    for target in live:
-        number = target.version_number if target.contract.has_own_encoder else 0
-        side = (number, target.contract.dims)
-        if side not in prepared:
-            asked = (own or {})[number] if number else queries
-            prepared[side] = prepare_queries(asked, target.contract, metric)
-        found.append(_search_target(target, prepared[side], k))
-    if len(found) == 1:
-        hits = mapped(order_hits(found[0]), live[0].to_scale)
-    else:
-        hits = merge(found, [target.to_scale for target in live], k)
+    check_k(k, targets)
+    check_min_score(min_score)
+    found = search_each(targets, queries, k, metric, own=own)
+    maps = [target.to_scale for target, _ in found]
+    hits = merge([hits for _, hits in found], maps, k)
     return hits if min_score is None else keep_from(hits, min_score)
 
 
-def _check_k(k: int, n_items: int) -> None:
+def check_k(k: int, targets: Sequence[SearchTarget]) -> None:
+    """Refuse to look for fewer than one item, or for more than can be found.
+
+    Raises:
+        InvalidInputError: if k is out of range, or there is nothing to find.
+    """
+    n_items = sum(target.reader.n_items for target in targets)
     if k < 1:
         raise InvalidInputError(f"k must be at least 1 but is {k}", hint="ask for 1 hit or more")
     if n_items == 0:
@@ -162,6 +157,52 @@ def _check_k(k: int, n_items: int) -> None:
         raise InvalidInputError(
             f"k is {k} but only {n_items} items can be found", hint=f"ask for at most {n_items}"
         )
+
+
+def check_min_score(min_score: float | None) -> None:
+    """Refuse a least score that is no number.
+
+    Raises:
+        InvalidInputError: if it is NaN.
+    """
+    if min_score is not None and math.isnan(min_score):
+        raise InvalidInputError("min_score must be a number but is NaN")
+
+
+def search_each(
+    targets: Sequence[SearchTarget],
+    queries: Float32Array,
+    k: int,
+    metric: Metric,
+    *,
+    own: Mapping[int, Float32Array] | None = None,
+) -> list[tuple[SearchTarget, Hits]]:
+    """Return what each segment with live items offers: its k nearest ones, or all if it has fewer.
+
+    Scores are those of each segment's own pair of versions. Arguments and errors are those of
+    `search_segments`.
+    """
+    prepared: dict[tuple[int, int], Float32Array] = {}
+    found = []
+    for target in targets:
+        if target.reader.n_items == 0:
+            continue
+        number = target.version_number if target.contract.has_own_encoder else 0
+        side = (number, target.contract.dims)
+        if side not in prepared:
+            asked = asked_of(target, queries, own)
+            prepared[side] = prepare_queries(asked, target.contract, metric)
+        found.append((target, _search_target(target, prepared[side], k)))
+    return found
+
+
+def asked_of(
+    target: SearchTarget, queries: Float32Array, own: Mapping[int, Float32Array] | None
+) -> Float32Array:
+    """Return the queries that search a segment: its own version's, if its contract says so."""
+    if not target.contract.has_own_encoder:
+        return queries
+    return (own or {})[target.version_number]
 
 
 def _search_target(target: SearchTarget, queries: Float32Array, k: int) -> Hits:

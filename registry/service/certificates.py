@@ -63,8 +63,8 @@ class Certificates:
         """Sign and record a certificate with its evidence file, and return its digest.
 
         Raises:
-            InvalidInputError: if a version is not of the gallery's model line, or it claims more
-                than its findings and controls say.
+            InvalidInputError: if a version is not of the gallery's model line, it claims more than
+                its findings and controls say, or its probe set is another than the registered one.
             SpaceMismatchError: if a fingerprint or the metric is not the registered one.
             UndeclaredComparisonError: if the pair has no contract, or another one.
             ConflictError: if another attempt on the same queries was recorded meanwhile.

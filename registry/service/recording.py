@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..db import events, galleries, versions
+from ..db import events, galleries, probes, versions
 from ..db.session import Connection
 from ..domain.attempts import number_attempt
 from ..domain.certificates import Certificate
@@ -17,9 +17,11 @@ def check_recordable(connection: Connection, certificate: Certificate) -> None:
     It holds the model line until the transaction ends.
 
     Raises:
-        InvalidInputError: if a version is not of the gallery's model line.
+        InvalidInputError: if a version is not of the gallery's model line, or the probe set that
+            it names is another than the registered one.
         UndeclaredComparisonError: if the pair has no contract, or another one.
         SpaceMismatchError: if a fingerprint or the metric is not the registered one.
+        NotFoundError: if it names a probe set that is not registered.
         ConflictError: if it says another number of attempt than the events do.
     """
     gallery = galleries.get_gallery(connection, certificate.gallery)
@@ -35,6 +37,7 @@ def check_recordable(connection: Connection, certificate: Certificate) -> None:
             f"the certificate compares by '{certificate.contract}', but declared is '{declared}'"
         )
     _check_spaces(connection, gallery.metric, certificate)
+    _check_probe_set(connection, certificate)
     _check_attempt(connection, gallery.model, certificate)
 
 
@@ -45,6 +48,20 @@ def _check_line(model: str, certificate: Certificate) -> None:
                 f"gallery {certificate.gallery!r} is embedded by {model!r}, "
                 f"so a certificate of {ref} says nothing of it"
             )
+
+
+def _check_probe_set(connection: Connection, certificate: Certificate) -> None:
+    if not certificate.probe_set:
+        return
+    name = str(certificate.probe_set.get("name"))
+    found = probes.get_set(connection, name)
+    attempt = certificate.attempt
+    is_that = found.named == certificate.probe_set and found.gallery == certificate.gallery
+    if not is_that or attempt is None or attempt.questions != found.facts.questions:
+        raise InvalidInputError(
+            f"the certificate says it was measured on probe set {name!r}, but on gallery "
+            f"{certificate.gallery!r} that name is registered for other questions, or for none"
+        )
 
 
 def _check_attempt(connection: Connection, model: str, certificate: Certificate) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from ..arrays import Float32Array
 from ..errors import InvalidInputError, SpaceMismatchError
-from ..vectors import Embeddings
+from ..galleries.search import check_k, check_min_score, search_segments
+from ..vectors import Embeddings, Hits
 from .views import GalleryState, GalleryView
+
+# queries of the version in force, or the same queries as several versions embedded them
+Asked = Embeddings | Sequence[Embeddings]
 
 
 def check_queries(
-    view: GalleryView, queries: Embeddings | Sequence[Embeddings]
+    view: GalleryView, queries: Asked
 ) -> tuple[Float32Array, dict[int, Float32Array]]:
     """Return the queries as the version in force embedded them, and as others did, by number.
 
@@ -79,3 +83,48 @@ def check_query(state: GalleryState, queries: Embeddings) -> None:
         )
     if len(queries) == 0:
         raise InvalidInputError("there are no queries to search with")
+
+
+def search_view(
+    view: GalleryView, queries: Asked, k: int, *, min_score: float | None = None
+) -> Hits:
+    """Return the k nearest items of each query in a gallery as it was opened."""
+    asked, own = check_queries(view, queries)
+    metric = view.state.gallery.metric
+    return search_segments(view.targets, asked, k, metric, min_score=min_score, own=own)
+
+
+def search_blocks(
+    view: GalleryView,
+    queries: Embeddings | Iterable[Asked],
+    k: int,
+    block: int,
+    *,
+    min_score: float | None = None,
+) -> Iterator[Hits]:
+    """Return an iterator over the hits of blocks of queries; see `Queries.search_batch`.
+
+    What can be refused is refused now, not when the first block is asked for.
+    """
+    if block < 1:
+        raise InvalidInputError(f"a block takes at least 1 query, not {block}")
+    if isinstance(queries, Embeddings):
+        check_queries(view, queries)
+    check_k(k, view.targets)
+    check_min_score(min_score)
+    batches = (queries,) if isinstance(queries, Embeddings) else queries
+    return _search_blocks(view, batches, k, block, min_score)
+
+
+def _search_blocks(
+    view: GalleryView, batches: Iterable[Asked], k: int, block: int, min_score: float | None
+) -> Iterator[Hits]:
+    metric = view.state.gallery.metric
+    for batch in batches:
+        asked, own = check_queries(view, batch)
+        for start in range(0, len(asked), block):
+            rows = slice(start, start + block)
+            others = {number: vectors[rows] for number, vectors in own.items()}
+            yield search_segments(
+                view.targets, asked[rows], k, metric, min_score=min_score, own=others
+            )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,53 @@ def test_one_search_spans_both_versions(upgraded: Run, tmp_path: Path) -> None:
     assert {h["version"] for h in hits if h["id"].startswith("new")} == {"products@2"}
     assert {h["version"] for h in hits if h["id"].startswith("sku")} == {"products@1"}
     assert len(hits) == 2 * N_ITEMS
+
+
+# --- explaining
+
+
+def test_an_explanation_names_segments_certificates_and_items(
+    upgraded: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "new_ids.txt").write_text("\n".join(f"new-{i}" for i in range(N_ITEMS)))
+    upgraded("gallery", "add", "shop", "--vectors", "items_new.npy", "--ids", "new_ids.txt")
+    search = ("gallery", "search", "shop", "--vectors", "queries_new.npy", "-k", "5")
+    plain = upgraded(*search, "--first", "1", "--json").data
+    asked = (*search, "--explain", "--item", "sku-0007", "--item", "nowhere")
+    found = upgraded(*asked, "--json").data
+    assert found["queries"] == plain["queries"]
+    old, new = found["explanation"]["segments"]
+    certificate = upgraded("certificate", "list", "shop", "--json").data["certificates"][0]
+    assert (old["basis"], old["standing"]) == (certificate["digest"], "valid")
+    assert (new["basis"], new["contract"]["kind"]) == ("same-space", "same-space")
+    assert [item["outcome"] for item in found["explanation"]["items"]] == ["beaten", "absent"]
+    shown = upgraded(*asked).out
+    assert "query of products@2 in 'shop' (cosine), as served by model:products event" in shown
+    assert f"{certificate['digest'][:12]} (valid)" in shown
+    for title in ("segments", "hits, by score; equal scores by id", "items asked about"):
+        assert f"\n{title}\n" in shown
+    assert "items asked about" not in upgraded(*search, "--explain").out
+
+
+def test_an_explanation_names_what_is_hidden(upgraded: Run, tmp_path: Path) -> None:
+    (tmp_path / "new_ids.txt").write_text("\n".join(f"new-{i}" for i in range(N_ITEMS)))
+    upgraded("gallery", "add", "shop", "--vectors", "items_new.npy", "--ids", "new_ids.txt")
+    upgraded("rollback", "shop", "--accept-loss", "--reason", "too slow")
+    shown = upgraded(*SEARCH, "--explain", "--item", "new-3").out
+    assert "not searched" in shown
+    assert re.search(r"^ new-3 +hidden +2 +products@2 +– +–", shown, re.MULTILINE)
+
+
+def test_items_belong_to_an_explanation(shop: Run) -> None:
+    assert "--item goes with --explain" in shop(*SEARCH, "--item", "x").error
+
+
+def test_items_of_a_gallery_of_numbers_are_numbers(shop: Run) -> None:
+    shop("gallery", "create", "shelf", "products@1")
+    shop("gallery", "add", "shelf", "--vectors", "items.npy")
+    search = ("gallery", "search", "shelf", "--vectors", "queries_old.npy", "--explain", "--item")
+    assert shop(*search, "7", "--json").data["explanation"]["items"][0]["segment"] == 1
+    assert "'x': this gallery names items by whole numbers" in shop(*search, "x").error
 
 
 def test_queries_without_direction_come_with_their_file(shop: Run, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +13,16 @@ from compat.evidence import read_evidence
 from compat.probes import Labels, Probe
 from compat.replay import replay
 from compat.workflow.certifying import Certification, certify
-from registry import Contract, ContractKind, Embeddings, Metric, ModelVersion, Registry
+from registry import (
+    AsyncRegistry,
+    Contract,
+    ContractKind,
+    Embeddings,
+    Hits,
+    Metric,
+    ModelVersion,
+    Registry,
+)
 from registry.domain.calibration import ScoreMap
 from registry.domain.certificates import Criterion, Verdict
 from registry.domain.policies import Policy
@@ -193,6 +203,105 @@ def test_queries_of_the_vectors_own_version_are_needed(registry: Registry) -> No
     foreign = Embeddings(old.ids, old.vectors, replace(old.version, fingerprint="sha256:other"))
     with pytest.raises(SpaceMismatchError, match="are not of a version of 'faces'"):
         registry.search("door", [new, foreign], 3)
+
+
+def test_all_ways_to_ask_give_what_search_gives(registry: Registry) -> None:
+    """Block by block, explained and awaited: one scale, and each version's own queries."""
+    world = independent(registry, Metric.COSINE)
+    probe = world.probe()
+    certified(world, probe)
+    old, new = probe.query_vectors.values()
+    registry.promote("door", "faces@2")
+    registry.add("door", world.embed(1, ITEMS, 500))
+    hits = registry.search("door", [new, old], 30)
+    assert not np.allclose(hits.scores, hits.raw_scores)
+    bound = float(np.median(hits.scores))
+    batch = [[_rows(new, part), _rows(old, part)] for part in (slice(0, 50), slice(50, None))]
+    for least in (None, bound):
+        whole = registry.search("door", [new, old], 30, min_score=least)
+        blocks = list(registry.search_batch("door", batch, 30, block=16, min_score=least))
+        assert [len(block) for block in blocks] == [16, 16, 16, 2, 16, 14]
+        check_same(Hits.concatenated(blocks), whole)
+        check_same(asyncio.run(_awaited(registry, [new, old], batch, least)), whole)
+    one = [_rows(new, slice(3, 4)), _rows(old, slice(3, 4))]
+    fates = np.array([hits.ids[3, 0], hits.ids[3, 29]])
+    found = registry.explain("door", one, fates, 30)
+    assert [hit.id for hit in found.hits] == hits.ids[3].tolist()
+    assert [hit.score for hit in found.hits] == pytest.approx(hits.scores[3].tolist(), abs=1e-5)
+    raw = [hit.raw_score for hit in found.hits]
+    assert raw == pytest.approx(hits.raw_scores[3].tolist(), abs=1e-5)
+    assert {hit.version.number for hit in found.hits} == {1, 2}
+    assert [item.place for item in found.items] == [1, 30]
+    scores, raws = hits.scores[3, [0, 29]].tolist(), hits.raw_scores[3, [0, 29]].tolist()
+    assert [item.score for item in found.items] == pytest.approx(scores, abs=1e-5)
+    assert [item.raw_score for item in found.items] == pytest.approx(raws, abs=1e-5)
+    served = registry.galleries.state("door").serving.calibration
+    assert [s.to_scale for s in found.segments] == [served[1], served[2]]
+    offered = [c for segment in found.segments for c in segment.candidates if c.hit_rank]
+    assert [c.id for c in sorted(offered, key=lambda c: c.hit_rank or 0)] == hits.ids[3].tolist()
+
+
+def test_no_query_is_answered_without_the_vectors_own_versions(registry: Registry) -> None:
+    world = independent(registry, Metric.COSINE)
+    probe = world.probe()
+    certified(world, probe)
+    old, new = probe.query_vectors.values()
+    registry.promote("door", "faces@2")
+    alone = "holds vectors of faces@1, which queries of"
+    with pytest.raises(SpaceMismatchError, match=alone):
+        registry.search_batch("door", new, 3)
+    with pytest.raises(SpaceMismatchError, match=alone):
+        next(registry.search_batch("door", [new], 3))
+    with pytest.raises(SpaceMismatchError, match=alone):
+        registry.explain("door", _rows(new, slice(1)))
+    with pytest.raises(SpaceMismatchError, match="are searched by queries of faces@1"):
+        registry.compare(new, old)
+    with pytest.raises(SpaceMismatchError, match="does not compare the vectors of faces@1"):
+        registry.galleries.vectors("door", np.array([0]), as_of="faces@2")
+    with pytest.raises(InvalidInputError, match="min_score must be a number"):
+        registry.search_batch("door", [[new, old]], 3, min_score=float("nan"))
+
+
+def _rows(queries: Embeddings, part: slice) -> Embeddings:
+    return Embeddings(queries.ids[part], queries.vectors[part], queries.version)
+
+
+async def _awaited(
+    registry: Registry,
+    queries: list[Embeddings],
+    batch: list[list[Embeddings]],
+    least: float | None,
+) -> Hits:
+    asking = AsyncRegistry(registry)
+    hits = await asking.search("door", queries, 30, min_score=least)
+    parts = asking.search_batch("door", batch, 30, min_score=least)
+    check_same(Hits.concatenated([part async for part in parts]), hits)
+    asking.worker.threads.shutdown()
+    return hits
+
+
+def check_same(found: Hits, expected: Hits) -> None:
+    assert found.ids.tolist() == expected.ids.tolist()
+    assert found.versions.tolist() == expected.versions.tolist()
+    assert found.scores == pytest.approx(expected.scores, abs=1e-5)
+    assert found.raw_scores == pytest.approx(expected.raw_scores, abs=1e-5)
+
+
+def test_scores_on_mixed_galleries_are_those_of_the_merge_that_serves(registry: Registry) -> None:
+    """A threshold meets calibrated scores where those serve, and raw ones beside it."""
+    world = independent(registry, Metric.COSINE)
+    asked = Requirement("TAR@score=0.9", NO_WORSE, 0.5)
+    policy = replace(OWN_POLICY, requirements=(*OWN_POLICY.requirements, asked))
+    forward = certify(registry, "door", "faces@2", world.probe(), policy)[0]
+    matrix = {cell: groups["all"] for cell, groups in forward.certificate.matrix.items()}
+    own, half = matrix["faces@1 -> faces@1"], matrix["faces@2 -> mixed 50%"]
+    raw = matrix["faces@2 -> mixed 50% (raw scores)"]
+    (name,) = (metric for metric in half if metric.startswith("TAR@score"))
+    assert half[name] != raw[name]
+    assert matrix["faces@2 -> faces@1"][name] == own[name]
+    assert any(line.startswith("Deployed scores are") for line in forward.certificate.limits)
+    evidence = read_evidence(forward.evidence, forward.certificate.evidence_digest, "it")
+    assert replay(forward.certificate, evidence).difference is None
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,22 @@ def test_a_certificate_is_read_back_and_keeps_its_digest() -> None:
     assert again.digest == made.digest
 
 
+def test_a_registered_probe_set_is_named_and_left_out_where_there_is_none() -> None:
+    made = certificate()
+    assert "probe_set" not in made.to_json()
+    named = replace(made, probe_set={"name": "spring", "digest": "c" * 64})
+    assert named.digest != made.digest
+    assert Certificate.from_json(named.to_json()) == named
+
+
+def test_training_data_are_named_only_if_there_were_any() -> None:
+    made = certificate()
+    assert "training" not in made.to_json()
+    checked = replace(made, training={"n_items": 9, "digest": "t"})
+    assert Certificate.from_json(checked.to_json()) == checked
+    assert checked.digest != made.digest
+
+
 def test_any_change_gives_another_digest() -> None:
     made = certificate()
     assert replace(made, verdict=Verdict.INCOMPATIBLE).digest != made.digest
