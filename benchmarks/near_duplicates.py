@@ -3,8 +3,8 @@
 For every model the share of queries whose nearest training vector reaches a cosine: of honest
 queries, which nobody trained on, and of planted ones: training images again as they are, encoded as
 JPEG, mirrored, moved by one pixel, or brighter. The policy's `near_duplicate` was chosen from it:
-the smallest cosine tried at which no honest query of any model is found, but for those that really
-are in the training data, to the last pixel or word, which CIFAR-100 and SciFact have.
+the smallest cosine tried at which no honest query of any model is found, but for those that are in
+the training data to the last pixel, which CIFAR-100 has, or nearly to the last word, as in SciFact.
 
 Images: models trained by samespace on Omniglot (as in the demo) and on CIFAR-100 (100 images a
 class; 12 epochs, and 40); ResNets of CIFAR-10, one half of its test images against the other.

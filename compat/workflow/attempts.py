@@ -34,6 +34,7 @@ def count_attempt(
             "reembedded": None if (re := probe.reembedded) is None else digest_array(re.vectors),
             "policy": policy.digest,
             "training": dict(training),
+            "seen": None if (seen := probe.queries.seen) is None else digest_array(seen),
             "gallery": _content(registry.galleries.get(gallery)),
         }
     )

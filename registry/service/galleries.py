@@ -195,22 +195,21 @@ class Galleries:
         Args:
             name: the gallery.
             ids: distinct ids. Shape: (n,).
-            as_of: a version: then all come in one array, as its queries compare them. Without it
-                they come as they are stored, apart for each version, oldest first.
-            require_certified: with `as_of`, refuse a comparison that this gallery neither serves
-                nor has a live certificate of.
+            as_of: a version, to get all in one array, as its queries compare them. By default they
+                come as they are stored, apart for each version, oldest first.
+            require_certified: with `as_of`, want it to be served here, or certified for here.
 
         Raises:
             NotFoundError: if an id is not there, or there is no such version.
             UndeclaredComparisonError: if nobody declared how the version's queries are compared.
-            NotCertifiedError: if nothing shows that comparing them means anything.
+            NotCertifiedError: if nothing shows that this means anything.
             SpaceMismatchError: if the version is of another model line.
-            InvalidInputError: if there are no ids, or they are of the other type.
+            InvalidInputError: if there are no ids, or of the other type.
         """
-        of = (self._context, self._views, name, ids)
         if as_of is None:
-            return stored_vectors(*of)
-        return compared_vectors(*of, as_of, require_certified=require_certified)
+            return stored_vectors(self._context, self._views, name, ids)
+        of = (self._context, self._views, name, ids, as_of)
+        return compared_vectors(*of, require_certified=require_certified)
 
     def seal(self, name: str) -> tuple[Segment, ...]:
         """Seal the open segments: build their indexes and let them grow no more.

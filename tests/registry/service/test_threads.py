@@ -133,12 +133,7 @@ def test_every_answer_is_of_one_moment(
 
     with ExitStack() as stack:
         other = stack.enter_context(site.open())
-        seats = (
-            (searched, registry),
-            (searched, registry),
-            (explained, registry),
-            (searched, other),
-        )
+        seats = ((searched, registry), (explained, registry), (searched, other))
         threads = [Thread(target=look, args=(300, *seat)) for seat in seats]
         for thread in threads:
             thread.start()
