@@ -233,6 +233,14 @@ def test_calibrated_scores_come_with_the_raw_ones(shop: Run, tmp_path: Path) -> 
     assert scores != raw
     assert {h["version"] for h in hits} == {"products@1", "products@2"}
     assert "raw score" in shop(*search).out
+    explain = (*search, "--explain", "--item", "sku-0007")
+    told = shop(*explain, "--json").data
+    assert told["queries"] == shop(*search, "--first", "1", "--json").data["queries"]
+    assert [s["to_scale"] for s in told["explanation"]["segments"]] == [
+        promoted["calibration"][version] for version in ("products@1", "products@2")
+    ]
+    assert shop(*explain).out.count("raw score") == 2
+    assert "goes without --min-score" in shop(*explain, "--min-score", "0.5").error
 
 
 def test_segments_are_searched_by_their_own_versions_queries(shop: Run, tmp_path: Path) -> None:
@@ -254,6 +262,9 @@ def test_segments_are_searched_by_their_own_versions_queries(shop: Run, tmp_path
     search = ("gallery", "search", "shop")
     hits = shop(*search, *queries, "-k", "400", "--first", "3", "--json").data["queries"]
     assert {h["version"] for q in hits for h in q["hits"]} == {"products@1", "products@3"}
+    told = shop(*search, *queries, "-k", "400", "--explain", "--json").data
+    first = shop(*search, *queries, "-k", "400", "--first", "1", "--json").data
+    assert told["queries"] == first["queries"]
     alone = ("--vectors", "queries_new.npy", "--version", "products@3")
     error = shop(*search, *alone).error
     assert "holds vectors of products@1, which queries of their own version search" in error
