@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
-from registry.domain.certificates import ON_MIXED, Criterion, Verdict
+from registry.domain.certificates import Criterion, Verdict
+from registry.domain.places import ON_MIXED
 from registry.domain.score_metrics import parse_score_metric
 from registry.errors import EXIT_GATE_FAILED, EXIT_INCONCLUSIVE
 

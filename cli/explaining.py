@@ -9,7 +9,7 @@ from .output import short, table
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from registry.domain.explanations import Explanation, SegmentSearch
+    from registry.domain.explanations import ExplainedHit, Explanation, ItemFate, SegmentSearch
 
 
 def shown_explanation(found: Explanation) -> list[RenderableType]:
@@ -18,8 +18,9 @@ def shown_explanation(found: Explanation) -> list[RenderableType]:
         f"query of {found.query_version} in {found.gallery!r} ({found.metric}), as served by "
         f"{found.served_by}"
     )
+    raw = ("#raw score",) if found.is_calibrated else ()
     hits = [
-        (h.rank, h.id, f"{h.score:.4f}", h.version, h.segment, h.segment_rank) for h in found.hits
+        (h.rank, h.id, *_scores(found, h), h.version, h.segment, h.segment_rank) for h in found.hits
     ]
     shown: list[RenderableType] = [
         said,
@@ -30,13 +31,19 @@ def shown_explanation(found: Explanation) -> list[RenderableType]:
         ),
         table(
             "hits, by score; equal scores by id",
-            ("#rank", "item", "#score", "made by", "segment", "#place there"),
+            ("#rank", "item", "#score", *raw, "made by", "segment", "#place there"),
             hits,
         ),
     ]
     if found.items:
         shown.append(_items(found))
     return shown
+
+
+def _scores(found: Explanation, item: ExplainedHit | ItemFate) -> tuple[str, ...]:
+    """Return the score, and the raw one beside it where it is another."""
+    scores = (item.score, item.raw_score) if found.is_calibrated else (item.score,)
+    return tuple("–" if score is None else f"{score:.4f}" for score in scores)
 
 
 def _segment_row(segment: SegmentSearch) -> tuple[object, ...]:
@@ -62,10 +69,11 @@ def _items(found: Explanation) -> RenderableType:
             item.outcome,
             "–" if item.segment is None else item.segment,
             item.version or "–",
-            "–" if item.score is None else f"{item.score:.4f}",
+            *_scores(found, item),
             "–" if item.place is None else item.place,
         )
         for item in found.items
     ]
-    columns = ("item", "outcome", "segment", "made by", "#exact score", "#exact place")
+    raw = ("#raw score",) if found.is_calibrated else ()
+    columns = ("item", "outcome", "segment", "made by", "#exact score", *raw, "#exact place")
     return table("items asked about", columns, rows)

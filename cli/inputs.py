@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from registry import Embeddings, ModelVersion, Registry
     from registry.arrays import LabelArray
     from registry.domain.galleries import IdType, Metric
+    from registry.domain.refs import VersionRef
     from registry.vector_files import VectorTable
 
 
@@ -106,6 +107,23 @@ class Reader:
                 f"{ids} holds {len(found)} ids, but {path} holds {n} vectors",
                 hint="ids and vectors must belong together row by row",
             )
+        return found
+
+    def by_version(self, files: Sequence[str]) -> dict[VersionRef, Rows]:
+        """Read the same queries as several versions embedded them, each ``VERSION=FILE``.
+
+        Raises:
+            click.BadParameter: if one is not written so, or a version is given twice.
+        """
+        found: dict[VersionRef, Rows] = {}
+        for text in files:
+            ref, _, path = text.partition("=")
+            if not path:
+                raise click.BadParameter(f"{text!r}: write VERSION=FILE", param_hint="--queries")
+            version = self.registry.models.get(ref)
+            if version.ref in found:
+                raise click.BadParameter(f"{version.ref} was given twice", param_hint="--queries")
+            found[version.ref] = self.vectors(version, Path(path))
         return found
 
     def data(self, version: ModelVersion, path: Path) -> Rows:

@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from registry.domain.attempts import BY_VERDICT, UNCOUNTED
-from registry.domain.certificates import ON_MIXED, ON_SERVED
+from registry.domain.places import ON_MIXED, ON_SERVED
 from registry.domain.policies import BCA, Policy
 from registry.errors import AlreadyExistsError, InvalidInputError, NotFoundError, in_one_line
 

@@ -17,8 +17,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from registry.arrays import Float64Array, Int64Array, LabelArray
-from registry.domain.certificates import ON_OLD, Control, Criterion, Finding, Verdict
+from registry.domain.certificates import Control, Criterion, Finding, Verdict
 from registry.domain.conclusions import combine, decide_finding
+from registry.domain.places import ON_OLD
 from registry.domain.policies import BCA, Policy
 from registry.domain.requirements import KEPT, Requirement
 from registry.errors import InvalidInputError

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from registry.arrays import Float64Array
-from registry.domain.certificates import Certificate, mixed_place
+from registry.domain.certificates import Certificate
+from registry.domain.places import mixed_place
 from registry.domain.refs import VersionRef
 from registry.domain.score_metrics import parse_score_metric
 
@@ -33,6 +34,11 @@ def certified_cells(certificate: Certificate) -> tuple[str, str]:
 def mixed_name(query: VersionRef, share: float) -> str:
     """Return the name of a cell whose gallery holds that share of its items as new vectors."""
     return f"{query} -> {mixed_place(share)}"
+
+
+def raw_name(mixed: str) -> str:
+    """Return the name of a mixed cell merged by raw scores, where the served merge is another."""
+    return f"{mixed} (raw scores)"
 
 
 def served_name(cell: str, backend: str, factory: str) -> str:

@@ -14,9 +14,10 @@ from typing import cast
 import numpy as np
 
 from registry.domain.canonical import Json, canonical_json
-from registry.domain.certificates import ON_MIXED, ON_OLD, ON_SERVED, Certificate, mixed_place
+from registry.domain.certificates import Certificate
 from registry.domain.conclusions import LEAKAGE, conclude
 from registry.domain.galleries import IndexSpec
+from registry.domain.places import ON_MIXED, ON_OLD, ON_SERVED, mixed_place
 from registry.domain.policies import Policy
 from registry.errors import InvalidInputError
 

@@ -22,6 +22,7 @@ from .domain.refs import VersionRef
 from .service.galleries import Galleries
 from .service.models import Models
 from .service.registry import Registry
+from .service.serving import Asked
 from .service.stored_vectors import ComparedVectors
 from .vectors import Embeddings, Hits
 
@@ -95,6 +96,8 @@ class AsyncModels:
     declare_contract = _threaded(Models.declare_contract)
     declare_contracts = _threaded(Models.declare_contracts)
     check_contracts = _threaded(Models.check_contracts)
+    declare_each = _threaded(Models.declare_each)
+    check_each = _threaded(Models.check_each)
     artifact_directory = _threaded(Models.artifact_directory)
     verify_artifact = _threaded(Models.verify_artifact)
 
@@ -188,13 +191,16 @@ class AsyncRegistry:
     async def search_batch(
         self,
         gallery: str,
-        queries: Embeddings | Iterable[Embeddings],
+        queries: Embeddings | Iterable[Asked],
         k: int = 10,
         *,
         block: int = 4096,
+        min_score: float | None = None,
     ) -> AsyncIterator[Hits]:
         """Yield the hits of any number of queries, block by block; see `Queries.search_batch`."""
-        blocks = await self.run(lambda r: r.search_batch(gallery, queries, k, block=block))
+        blocks = await self.run(
+            lambda r: r.search_batch(gallery, queries, k, block=block, min_score=min_score)
+        )
         while (hits := await self.run(lambda _: next(blocks, None))) is not None:
             yield hits
 

@@ -202,18 +202,27 @@ class Embeddings:
 class Hits:
     """The nearest items of each query, best first.
 
-    Equal scores are ordered by id. Where an approximate index found fewer than k items, the last
-    places hold score -inf, version number 0 and id -1 or None.
+    Equal scores are ordered by id. Where fewer than k items were found, or had the least score that
+    was asked for, the last places hold score -inf, version number 0 and id -1 or None.
 
     Attributes:
         ids: item ids. Shape: (n_queries, k).
-        scores: similarities, larger is closer. Shape: (n_queries, k).
+        scores: similarities, larger is closer; on the gallery's scale where its versions' scores
+            are calibrated. Shape: (n_queries, k).
         versions: number of the model version that made each hit's vector. Shape: (n_queries, k).
+        uncalibrated: scores before they were calibrated, or None if they are not.
+            Shape: (n_queries, k).
     """
 
     ids: LabelArray
     scores: Float32Array
     versions: Int64Array
+    uncalibrated: Float32Array | None = None
+
+    @property
+    def raw_scores(self) -> Float32Array:
+        """What each hit's own pair of versions scores. Shape: (n_queries, k)."""
+        return self.scores if self.uncalibrated is None else self.uncalibrated
 
     @classmethod
     def concatenated(cls, blocks: Iterable[Hits]) -> Hits:
@@ -229,17 +238,19 @@ class Hits:
                 if found
                 else "there are no hits to put together"
             )
+        is_calibrated = any(hits.uncalibrated is not None for hits in found)
         return cls(
             np.concatenate([hits.ids for hits in found]),
             np.concatenate([hits.scores for hits in found]),
             np.concatenate([hits.versions for hits in found]),
+            np.concatenate([hits.raw_scores for hits in found]) if is_calibrated else None,
         )
 
     def to_arrow(self, query_ids: LabelArray | None = None) -> pa.Table:
         """Return a table with a row for every hit; places without a hit are left out.
 
-        Its columns are query (the query's number, or its id), rank (from 1), id, score and version
-        (the number of the version that made the hit's vector).
+        Its columns are query (the query's number, or its id), rank (from 1), id, score, raw_score
+        (see `raw_scores`) and version (the number of the version that made the hit's vector).
 
         Args:
             query_ids: what to call the queries, or None to number them from 0. Shape: (n_queries,).
@@ -256,6 +267,7 @@ class Hits:
                 "rank": np.tile(np.arange(1, k + 1), n)[found],
                 "id": id_column(self.ids.reshape(-1)[found]),
                 "score": self.scores.reshape(-1)[found],
+                "raw_score": self.raw_scores.reshape(-1)[found],
                 "version": self.versions.reshape(-1)[found],
             }
         )

@@ -141,7 +141,7 @@ def test_the_questions_of_the_how_to_are_answered(
     for block in found:
         run_block(block, capsys)
     said = capsys.readouterr().out
-    assert "['query', 'rank', 'id', 'score', 'version']" in said
+    assert "['query', 'rank', 'id', 'score', 'raw_score', 'version']" in said
     assert "products@1 first 64 dimensions, re-normalised" in said
     assert "(3, 96) [64 96 64]" in said
     assert "certified_on=('shop',)" in said

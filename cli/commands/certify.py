@@ -125,7 +125,7 @@ def certify(
         ask = given.open(registry, gallery)
         reader = Reader(registry, factory, convert, session.as_json, target.id_type)
         versions = (*target.versions(), new.ref)
-        queries = _read_queries(reader, files) if data is None else _embed(reader, versions, data)
+        queries = reader.by_version(files) if data is None else _embed(reader, versions, data)
         again = _read_again(reader, gallery, new, reembedded, reembedded_ids, gallery_data)
         looks = (*queries.values(), *([again] if again else []))
         _check_looks(reader, gallery, () if trust_space else looks)
@@ -175,19 +175,6 @@ def _embed(reader: Reader, versions: tuple[VersionRef, ...], data: Path) -> dict
 def _check_looks(reader: Reader, gallery: str, given: tuple[Rows, ...]) -> None:
     for rows in given:
         check_look(reader.registry, gallery, rows)
-
-
-def _read_queries(reader: Reader, files: tuple[str, ...]) -> dict[VersionRef, Rows]:
-    found: dict[VersionRef, Rows] = {}
-    for text in files:
-        ref, _, path = text.partition("=")
-        if not path:
-            raise click.BadParameter(f"{text!r}: write VERSION=FILE", param_hint="--queries")
-        version = reader.registry.models.get(ref)
-        if version.ref in found:
-            raise click.BadParameter(f"{version.ref} was given twice", param_hint="--queries")
-        found[version.ref] = reader.vectors(version, Path(path))
-    return found
 
 
 def _read_again(

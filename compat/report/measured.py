@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from compat.scored import ScoredCell
-from registry.domain.certificates import ON_MIXED
+from registry.domain.places import ON_MIXED
 
 from .contents import BackfillCurve, BackfillPoint, Entry, RocCurve, RocPoint
 

@@ -20,19 +20,21 @@ from compat.sample_size import UnitsMissing, UnitsNeeded, missing_units, plan_un
 from compat.scored import OperatingPoint
 from registry.domain.attempts import Attempt
 from registry.domain.canonical import Json
-from registry.domain.certificates import ON_MIXED, ON_OLD, Certificate
+from registry.domain.certificates import Certificate, Criterion
 from registry.domain.conclusions import LEAKAGE
 from registry.domain.liveness import describe_index
+from registry.domain.places import ON_MIXED, ON_OLD
 from registry.domain.policies import Policy
 from registry.domain.refs import VersionRef
 from registry.errors import InvalidInputError
 from registry.service import Registry
 
 from .attempts import count_attempt
+from .bench import Bench, Measured
 from .items import check_judgements
 from .limits import describe_small, find_limits
-from .measuring import Bench, Measured, check_pair, measure
-from .pairs import Study, units_of
+from .measuring import check_pair, measure
+from .pairs import Study, top_depth, units_of
 from .probe_sets import check_registered, describe_set
 from .scores import check_scores, operating_points, scored_cells
 from .trained_on import look_into_training
@@ -121,6 +123,7 @@ def certify(  # noqa: PLR0913 -- what is certified, on what, by which rules, and
     check_judgements(registry, gallery, probe.queries)
     _check_places(rules, probe)
     for ref in held:
+        _check_own_encoder(registry, new.ref, ref, rules)
         check_scores(bench, registry.models.get(ref))
     if on_plan is not None:
         on_plan(plan_units(rules, units_of(probe, rules), chosen_groups(probe.queries, rules)))
@@ -138,6 +141,23 @@ def _check_places(policy: Policy, probe: Probe) -> None:
             "--gallery-data; or drop what is required on = 'mixed'",
         )
     chosen_groups(probe.queries, policy)
+
+
+def _check_own_encoder(registry: Registry, new: VersionRef, old: VersionRef, rules: Policy) -> None:
+    """Refuse a policy that says nothing where the old vectors' own queries search them."""
+    contract = registry.models.contract(new, old)
+    if contract is None or not contract.has_own_encoder:
+        return
+    better = any(
+        rule.on == ON_OLD and rule.criterion is Criterion.SUPERIORITY for rule in rules.requirements
+    )
+    if better or not rules.asks(ON_MIXED):
+        raise InvalidInputError(
+            f"queries of {old} itself search its vectors for {new}: nothing can be better there, "
+            "and only mixed galleries say anything",
+            hint="take a policy with non-inferiority on the old vectors and with a requirement "
+            "on = 'mixed'",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +200,11 @@ def _evidence(bench: Bench, measured: Measured, study: Study) -> Evidence:
         n_relevant=study.measured.n_relevant,
         cells=measured.by_metric,
         planted=planted,
-        top={cell: s.top for cell, s in measured.cells.items() if s.top is not None},
+        top={
+            cell: s.top.first(top_depth(bench.policy))
+            for cell, s in measured.cells.items()
+            if s.top is not None
+        },
         scored=scored_cells(bench, measured),
     )
 
@@ -223,6 +247,7 @@ def _certificate(
         index=describe_index(measured.gallery, pair.gallery_version),
         n_gallery_rows=sum(s.n_rows for s in stored) if is_of_stored else 0,
         attempt=said.attempt,
+        calibration=study.calibration,
         probe_set={} if bench.probe.probe_set is None else bench.probe.probe_set.named,
         training=bench.trained.named,
     )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from compat.cells import own_positions
 from compat.integrity import describe_probe
-from compat.matrix import cell_name
 from compat.probes import Probe
-from registry.domain.certificates import ON_MIXED, ON_OLD
-from registry.domain.policies import BCA, Policy
+from registry.domain.places import ON_OLD
+from registry.domain.policies import BCA
 
-from .measuring import Bench, Measured
+from .bench import Bench, Measured
+from .merging import describe_mixed
 from .pairs import Study
 from .scores import score_limits
 
@@ -47,7 +47,7 @@ def find_limits(bench: Bench, measured: Measured, study: Study) -> tuple[str, ..
             "the unit of resampling is the query."
         )
     found += [*bench.trained.limits, *_probe_limits(bench.probe, measured)]
-    found.append(_mixed_limit(measured, bench.policy))
+    found += describe_mixed(study, measured.cells, bench.policy)
     if any(rule.on != ON_OLD for rule in bench.policy.requirements):
         found.append(
             "Planted controls were tried by exact search on the old vectors only, not on the "
@@ -78,24 +78,3 @@ def _probe_limits(probe: Probe, measured: Measured) -> tuple[str, ...]:
         return describe_probe(queries, 0)
     among = own_positions(asked.ids, measured.item_ids) >= 0
     return describe_probe(queries, int(among.sum()))
-
-
-def _mixed_limit(measured: Measured, policy: Policy) -> str:
-    """Return a sentence on the worst moment of a partial backfill."""
-    pair = measured.forward.pair
-    means = {cell: float(s.average_precision.mean()) for cell, s in measured.cells.items()}
-    mixed = [cell for cell in means if cell.startswith(f"{pair.query_version} -> {ON_MIXED} ")]
-    if not mixed:
-        return (
-            "Mixed galleries, as a partial backfill leaves them, were not measured: no re-embedded "
-            "items were given."
-        )
-    if policy.asks(ON_MIXED):
-        return "Mixed galleries were measured in one random order of backfilling."
-    lowest, baseline = min(mixed, key=means.__getitem__), pair.baseline_version
-    before = means[cell_name(baseline, baseline)]
-    return (
-        f"Of mixed galleries, scores merged as they are, {lowest!r} has the lowest mAP: "
-        f"{means[lowest]:.4f}, where {baseline} on its own vectors has {before:.4f}. "
-        "That is a measurement, not a claim with a bound."
-    )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from compat.calibration import DEPTH
 from compat.cells import SearchedItems, measure_cell
 from compat.certification import PairedScores, chosen_groups, find
 from compat.controls import OLD, RANDOM, ROTATED, judge_controls
@@ -16,10 +17,12 @@ from compat.probes import Probe
 from compat.score_metrics import score_rules
 from compat.served import find_served, served_metrics
 from registry.arrays import Float32Array, Float64Array, LabelArray
-from registry.domain.certificates import ON_OLD, Control, Finding, Verdict
+from registry.domain.calibration import ScoreMap
+from registry.domain.certificates import Control, Finding, Verdict
 from registry.domain.conclusions import conclude
 from registry.domain.contracts import Contract, ContractKind
 from registry.domain.galleries import Metric
+from registry.domain.places import ON_OLD
 from registry.domain.policies import Policy
 from registry.domain.refs import VersionRef
 from registry.domain.requirements import INDEX_RECALL
@@ -47,6 +50,12 @@ class Pair:
     contract: Contract
     metric: Metric
 
+    @property
+    def asked_by(self) -> VersionRef:
+        """The version whose queries meet the vectors: the vectors' own, if the contract says so."""
+        own = self.contract.has_own_encoder
+        return self.gallery_version if own else self.query_version
+
 
 @dataclass(frozen=True, slots=True)
 class Study:
@@ -60,6 +69,7 @@ class Study:
         controls: whether the gate behaved.
         planted: numbers of the candidates that were planted as controls, by name.
         served: hit@1 of each query by the search that will serve, if it was tried.
+        calibration: by pair, a map onto the baseline's scale, if mixed galleries were measured.
     """
 
     pair: Pair
@@ -69,6 +79,7 @@ class Study:
     controls: tuple[Control, ...]
     planted: Mapping[str, ByMetric]
     served: Float64Array | None
+    calibration: Mapping[str, ScoreMap] = field(default_factory=dict)
 
     def found_on(self, place: str, scores: PairedScores, policy: Policy) -> Study:
         """Return the study with what is required in one more place."""
@@ -91,6 +102,12 @@ def top_depth(policy: Policy) -> int:
     """Return how many first items of each query are kept: as many as index recall asks for."""
     of_index = [name for name in served_metrics(policy) if name.startswith(INDEX_RECALL)]
     return max([TOP_K, *(int(name.removeprefix(INDEX_RECALL)) for name in of_index)])
+
+
+def hits_depth(probe: Probe, policy: Policy) -> int:
+    """Return how many first items are searched: more than are kept where scores are calibrated."""
+    kept = top_depth(policy)
+    return kept if probe.reembedded is None else max(kept, DEPTH)
 
 
 def units_of(probe: Probe, policy: Policy) -> LabelArray:
@@ -123,9 +140,9 @@ def study_pair(  # noqa: PLR0913 -- what is studied, on what, and by which rules
             serve is compared with the exact one.
         leakage: what was found of the queries in the candidate's training data, if there are any.
     """
-    queries = probe.vectors_of(pair.query_version).vectors
+    queries = probe.vectors_of(pair.asked_by).vectors
     bench = _Bench(pair, probe, policy)
-    measured = bench.cell(queries, items, pair.contract, top_k=top_depth(policy))
+    measured = bench.cell(queries, items, pair.contract, top_k=hits_depth(probe, policy))
     scores = paired(probe, policy, baseline.by_name, measured.by_name)
     rng = np.random.default_rng([policy.seed, 1])
     planted = {
@@ -187,6 +204,6 @@ def _served(
     pair: Pair, probe: Probe, items: SearchedItems, targets: Sequence[SearchTarget]
 ) -> Float64Array:
     """Return hit@1 of each query by the search that will serve."""
-    queries = probe.vectors_of(pair.query_version).vectors
+    queries = probe.vectors_of(pair.asked_by).vectors
     found = find_served(targets, queries, probe.queries, items, pair.metric, depth=1)
     return found[:, 0].astype(np.float64)

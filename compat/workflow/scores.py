@@ -16,9 +16,15 @@ from registry.domain.score_metrics import ScoreMetric
 from registry.domain.versions import ModelVersion
 from registry.errors import InvalidInputError
 
+from .bench import Bench, Measured
 from .items import stored_items
-from .measuring import Bench, Measured
 from .pairs import Pair, Study, units_of
+
+_ON_RAW = (
+    "Deployed scores are those of a pair of versions before any map (`raw_scores` of hits), save "
+    "on mixed galleries that are merged calibrated, where they are the calibrated ones. A "
+    "threshold on scores that a map brings onto the gallery's scale was not certified."
+)
 
 
 def check_scores(bench: Bench, old: ModelVersion) -> None:
@@ -113,6 +119,11 @@ def score_limits(bench: Bench, measured: Measured, study: Study) -> list[str]:
         f"Of scores and thresholds only what holds at {named} was certified.",
         *(support.sentence(at) for at in recalibrated),
         *([found] if recalibrated else []),
+        *(
+            [_ON_RAW]
+            if study.calibration and len(recalibrated) < len({a.at for a in asked})
+            else []
+        ),
         *threshold_sentences(operating_points(bench, measured), *cells_of(study.pair)),
     ]
 

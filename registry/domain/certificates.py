@@ -9,18 +9,11 @@ from enum import StrEnum
 from typing import Any
 
 from .attempts import Attempt, of_attempts
+from .calibration import ScoreMap, read_maps
 from .canonical import Json, digest_json
 from .contracts import Contract
+from .places import ON_OLD
 from .refs import VersionRef, parse_ref
-
-# what a finding's queries searched: the old vectors exactly, those by the gallery's own index, or
-# a mixed gallery, of which each share is a place of its own
-ON_OLD, ON_SERVED, ON_MIXED = "old", "served", "mixed"
-
-
-def mixed_place(share: float) -> str:
-    """Return the name of a gallery of which that share is embedded again, as a place."""
-    return f"{ON_MIXED} {share:.0%}"
 
 
 class Verdict(StrEnum):
@@ -29,6 +22,12 @@ class Verdict(StrEnum):
     COMPATIBLE = "COMPATIBLE"
     INCOMPATIBLE = "INCOMPATIBLE"
     INCONCLUSIVE = "INCONCLUSIVE"
+
+    @property
+    def words(self) -> str:
+        """What it says of queries and vectors."""
+        said = {"COMPATIBLE": "may search", "INCOMPATIBLE": "must not search"}
+        return said.get(self.value, "was not shown fit to search")
 
 
 class Criterion(StrEnum):
@@ -108,13 +107,6 @@ class Control:
         return self.expected is self.found
 
 
-_WORDS = {
-    Verdict.COMPATIBLE: "may search",
-    Verdict.INCOMPATIBLE: "must not search",
-    Verdict.INCONCLUSIVE: "was not shown fit to search",
-}
-
-
 @dataclass(frozen=True, slots=True)
 class Certificate:
     """An immutable statement about one ordered pair of versions on one gallery.
@@ -152,6 +144,8 @@ class Certificate:
             empty if the questions came from files.
         training: the training data in which the queries were looked for: ``digest`` and
             ``n_items``; empty if none were given.
+        calibration: by ``query version -> gallery version``, a map onto the baseline's own scores;
+            empty if mixed galleries were not measured. Equal maps keep the order of raw scores.
     """
 
     gallery: str
@@ -181,6 +175,7 @@ class Certificate:
     attempt: Attempt | None = None
     probe_set: Mapping[str, Json] = field(default_factory=dict)
     training: Mapping[str, Json] = field(default_factory=dict)
+    calibration: Mapping[str, ScoreMap] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -201,11 +196,10 @@ class Certificate:
     @property
     def statement(self) -> str:
         """The claim in one sentence."""
-        words = _WORDS[self.verdict]
         sizes = {f.group: f.n_queries for f in self.findings}
         n_queries = sizes.get("all", sum(sizes.values()))
         return (
-            f"{self.query_version} {words} the {self.n_gallery_items} items of "
+            f"{self.query_version} {self.verdict.words} the {self.n_gallery_items} items of "
             f"'{self.gallery}' made by {self.gallery_version} ({self.contract}): measured on "
             f"{n_queries} queries against {self.baseline_version} on its own vectors, "
             f"each {self.counted} counting once, one-sided confidence "
@@ -224,6 +218,7 @@ class Certificate:
             "attempt": None if self.attempt is None else self.attempt.to_json(),
             "probe_set": dict(self.probe_set),
             "training": dict(self.training),
+            "calibration": {pair: found.to_json() for pair, found in self.calibration.items()},
         }
         value: dict[str, Json] = {
             "format": 1,
@@ -267,6 +262,8 @@ class Certificate:
         given["limits"] = tuple(given["limits"])
         if "attempt" in given:
             given["attempt"] = Attempt(**given["attempt"])
+        if "calibration" in given:
+            given["calibration"] = read_maps(given["calibration"])
         for name in ("issued_at", "expires_at"):
             given[name] = datetime.fromisoformat(given[name])
         return cls(**given)

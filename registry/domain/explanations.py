@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from .calibration import AS_IT_IS, ScoreMap
 from .canonical import Json
 from .contracts import Contract
 from .refs import VersionRef
@@ -18,19 +19,27 @@ class Candidate:
 
     Attributes:
         id: the item.
-        score: its raw score; scores are merged as they are.
+        score: its score on the gallery's scale, by which segments are merged.
+        raw_score: what its own pair of versions scores.
         rank: its place within the segment, from 1.
         hit_rank: its place among the hits, or None if others of other segments came first.
     """
 
     id: int | str
     score: float
+    raw_score: float
     rank: int
     hit_rank: int | None
 
     def to_json(self) -> dict[str, Json]:
         """Return the candidate as JSON values."""
-        return {"id": self.id, "score": self.score, "rank": self.rank, "hit_rank": self.hit_rank}
+        return {
+            "id": self.id,
+            "score": self.score,
+            "raw_score": self.raw_score,
+            "rank": self.rank,
+            "hit_rank": self.hit_rank,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +56,7 @@ class SegmentSearch:
         basis: on what strength it may be: ``same-space``, the digest of a certificate, or
             ``waiver: reason``; empty if it was not searched.
         standing: what became of that certificate since, as in ``valid``; empty if there is none.
+        to_scale: what brings its raw scores onto the gallery's scale.
         searched_by: which index found the candidates, or that all rows were scored.
         candidates: what it offered, best first.
     """
@@ -59,6 +69,7 @@ class SegmentSearch:
     contract: Contract | None = None
     basis: str = ""
     standing: str = ""
+    to_scale: ScoreMap = AS_IT_IS
     searched_by: str = ""
     candidates: tuple[Candidate, ...] = ()
 
@@ -73,6 +84,7 @@ class SegmentSearch:
             "contract": self.contract.to_json() if self.contract else None,
             "basis": self.basis,
             "standing": self.standing,
+            "to_scale": self.to_scale.to_json(),
             "searched_by": self.searched_by,
             "candidates": [candidate.to_json() for candidate in self.candidates],
         }
@@ -85,7 +97,8 @@ class ExplainedHit:
     Attributes:
         rank: its place, from 1.
         id: the item.
-        score: its raw score.
+        score: its score on the gallery's scale.
+        raw_score: what its own pair of versions scores.
         version: which version made its vector.
         segment: the segment that offered it.
         segment_rank: its place there, from 1.
@@ -94,6 +107,7 @@ class ExplainedHit:
     rank: int
     id: int | str
     score: float
+    raw_score: float
     version: VersionRef
     segment: int
     segment_rank: int
@@ -104,6 +118,7 @@ class ExplainedHit:
             "rank": self.rank,
             "id": self.id,
             "score": self.score,
+            "raw_score": self.raw_score,
             "version": str(self.version),
             "segment": self.segment,
             "segment_rank": self.segment_rank,
@@ -129,7 +144,8 @@ class ItemFate:
         outcome: what became of it.
         segment: the segment that holds it, or None if none does.
         version: which version made its vector, or None.
-        score: its exact score, or None if it was not compared.
+        score: its exact score on the gallery's scale, or None if it was not compared.
+        raw_score: what its own pair of versions scores, or None likewise.
         place: its exact place among all items that were compared, from 1; items of equal score
             share one.
     """
@@ -139,6 +155,7 @@ class ItemFate:
     segment: int | None = None
     version: VersionRef | None = None
     score: float | None = None
+    raw_score: float | None = None
     place: int | None = None
 
     def to_json(self) -> dict[str, Json]:
@@ -149,6 +166,7 @@ class ItemFate:
             "segment": self.segment,
             "version": str(self.version) if self.version else None,
             "score": self.score,
+            "raw_score": self.raw_score,
             "place": self.place,
         }
 
@@ -176,6 +194,11 @@ class Explanation:
     hits: tuple[ExplainedHit, ...]
     segments: tuple[SegmentSearch, ...]
     items: tuple[ItemFate, ...]
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether any segment's raw scores are brought onto another scale."""
+        return any(not segment.to_scale.is_identity for segment in self.segments)
 
     def to_json(self) -> dict[str, Json]:
         """Return the explanation as JSON values."""

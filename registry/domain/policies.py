@@ -9,7 +9,8 @@ from typing import Any
 from ..errors import InvalidInputError
 from .attempts import BY_VERDICT, UNCOUNTED, UNTIL_PASSED
 from .canonical import Json, digest_json
-from .certificates import ON_MIXED, ON_OLD, ON_SERVED, Criterion, mixed_place
+from .certificates import Criterion
+from .places import ON_MIXED, ON_OLD, ON_SERVED, mixed_place
 from .requirements import Requirement, read_requirements, refuse_unknown
 
 GAFFKE, BCA = "gaffke", "bca"

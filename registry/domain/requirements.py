@@ -9,7 +9,8 @@ from typing import Any
 
 from ..errors import InvalidInputError
 from .canonical import Json
-from .certificates import ON_MIXED, ON_OLD, ON_SERVED, Criterion
+from .certificates import Criterion
+from .places import ON_MIXED, ON_OLD, ON_SERVED
 from .score_metrics import KNOWN, parse_score_metric
 
 KEPT, INDEX_RECALL = "kept@", "index-recall@"  # with a k behind

@@ -195,6 +195,11 @@ def _check_known(
             f"nobody declared how queries of {pair} are compared",
             hint=f"samespace model declare {query} {held} --dims N, then certify",
         )
+    if known.contract.has_own_encoder:
+        raise SpaceMismatchError(
+            f"queries of {pair} have no scores: those vectors are searched by queries of {held}",
+            hint=f"embed both sides with {held}",
+        )
     if require_certified and query != held and not known.certified_on:
         raise NotCertifiedError(
             f"no live COMPATIBLE certificate, on any gallery under {metric}, shows that comparing "

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..arrays import Float32Array, LabelArray
+from ..arrays import Float32Array, Float64Array, LabelArray
 from ..db import certificates
 from ..db.session import Connection, read
 from ..domain.explanations import (
@@ -23,42 +24,56 @@ from ..domain.promotions import SAME_SPACE
 from ..domain.refs import VersionRef
 from ..errors import InvalidInputError
 from ..galleries.geometry import in_chunks
+from ..galleries.merging import mapped, merge, on_scale
 from ..galleries.pair_scores import score_all
-from ..galleries.search import SearchTarget, merge, search_each
-from ..vectors import Embeddings, Hits, check_ids
+from ..galleries.search import SearchTarget, asked_of, search_each
+from ..vectors import Hits, check_ids
 from .context import Context
-from .serving import check_query
+from .serving import Asked, check_queries
 from .standing import condition_of
 from .views import GalleryState, GalleryView, Views
 
 Offer = tuple[SearchTarget, Hits]
 
 
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """The exact scores of all rows of a segment, raw and on the gallery's scale."""
+
+    target: SearchTarget
+    raw: Float32Array
+    scores: Float64Array
+
+
 def explain(
     context: Context,
     views: Views,
     gallery: str,
-    query: Embeddings,
+    query: Asked,
     item_ids: LabelArray | None,
     k: int,
 ) -> Explanation:
-    """Return how one query is answered; see `Registry.explain`."""
+    """Return how one query is answered; see `Queries.explain`."""
     view = views.current(gallery)
     state = view.state
-    check_query(state, query)
-    if len(query) != 1 or k < 1:
+    asked, own = check_queries(view, query)
+    if len(asked) != 1 or k < 1:
         raise InvalidInputError(
-            f"one query at a time is explained, with 1 hit or more, not {len(query)} with {k}"
+            f"one query at a time is explained, with 1 hit or more, not {len(asked)} with {k}"
         )
     wanted = [] if item_ids is None else check_ids(item_ids, len(item_ids)).tolist()
-    offers = search_each(view.targets, query.vectors, k, state.gallery.metric)
+    offers = search_each(view.targets, asked, k, state.gallery.metric, own=own)
     hits = _hits(state, offers, k)
     with read(context.engine) as connection:
         segments = tuple(
             _segment(context, connection, view, segment, offers, hits)
             for segment in state.gallery.segments
         )
-        items = _fates(connection, views, view, query, wanted, hits) if wanted else ()
+        held = _held(connection, views, state, wanted) if wanted else {}
+        scored = [
+            _score_rows(target, asked, own, state.gallery.metric)
+            for target in (view.targets if wanted else ())
+        ]
     return Explanation(
         gallery=gallery,
         metric=state.gallery.metric.value,
@@ -67,7 +82,7 @@ def explain(
         k=k,
         hits=hits,
         segments=segments,
-        items=tuple(items),
+        items=tuple(_fates(state, scored, held, wanted, hits)),
     )
 
 
@@ -75,23 +90,28 @@ def _hits(state: GalleryState, offers: Sequence[Offer], k: int) -> tuple[Explain
     """Merge the offers as search does, and say of each hit where it came from."""
     if not offers:
         return ()
-    found = merge([offer for _, offer in offers], k)
+    found = _merged(offers, k)
     origin = {
         item: (target.reader.segment.number, rank)
         for target, offer in offers
-        for rank, (item, _) in enumerate(_pairs(offer), 1)
+        for rank, (item, _, _) in enumerate(_found(offer), 1)
     }
     numbers = found.versions[0].tolist()
     return tuple(
-        ExplainedHit(rank, item, score, VersionRef(state.gallery.model, number), *origin[item])
-        for rank, ((item, score), number) in enumerate(zip(_pairs(found), numbers, strict=False), 1)
+        ExplainedHit(rank, *hit, VersionRef(state.gallery.model, number), *origin[hit[0]])
+        for rank, (hit, number) in enumerate(zip(_found(found), numbers, strict=False), 1)
     )
 
 
-def _pairs(hits: Hits) -> list[tuple[Any, float]]:
-    """Return id and score of what was found for the one query."""
+def _merged(offers: Sequence[Offer], k: int) -> Hits:
+    return merge([hits for _, hits in offers], [target.to_scale for target, _ in offers], k)
+
+
+def _found(hits: Hits) -> list[tuple[Any, float, float]]:
+    """Return id, score and raw score of what was found for the one query."""
     found = hits.scores[0] > -np.inf
-    return list(zip(hits.ids[0][found].tolist(), hits.scores[0][found].tolist(), strict=True))
+    columns = (hits.ids, hits.scores, hits.raw_scores)
+    return list(zip(*(column[0][found].tolist() for column in columns), strict=True))
 
 
 def _segment(
@@ -114,10 +134,11 @@ def _segment(
         contract=target.contract,
         basis=basis,
         standing=_standing(context, connection, view.state, basis),
+        to_scale=target.to_scale,
         searched_by=_searched_by(view.state, target),
         candidates=tuple(
-            Candidate(item, score, rank, ranks.get(item))
-            for rank, (item, score) in enumerate(_pairs(found), 1)
+            Candidate(*offer, rank, ranks.get(offer[0]))
+            for rank, offer in enumerate(_found(mapped(found, target.to_scale)), 1)
         ),
     )
 
@@ -150,22 +171,16 @@ def _searched_by(state: GalleryState, target: SearchTarget) -> str:
 
 
 def _fates(
-    connection: Connection,
-    views: Views,
-    view: GalleryView,
-    query: Embeddings,
+    state: GalleryState,
+    scored: Sequence[_Scored],
+    held: Mapping[Any, tuple[Segment, int]],
     wanted: Sequence[Any],
     hits: Sequence[ExplainedHit],
 ) -> list[ItemFate]:
-    """Return what became of the items, each with its exact score and place."""
-    state = view.state
-    held = _held(connection, views, state, wanted)
-    scores = {
-        target.reader.segment.number: (target, _score_rows(target, query, state.gallery.metric))
-        for target in view.targets
-    }
-    live = [row_scores[target.reader.live] for target, row_scores in scores.values()]
-    compared = np.sort(np.concatenate(live)) if live else np.empty(0, np.float32)
+    """Return what became of the items, each with its exact scores and place."""
+    scores = {one.target.reader.segment.number: one for one in scored}
+    live = [one.scores[one.target.reader.live] for one in scored]
+    compared = np.sort(np.concatenate(live)) if live else np.empty(0)
     found = {hit.id for hit in hits}
     fates = []
     for item in wanted:
@@ -175,12 +190,12 @@ def _fates(
         elif segment.number not in scores:
             fates.append(ItemFate(item, Outcome.HIDDEN, segment.number, segment.version))
         else:
-            target, row_scores = scores[segment.number]
-            score = row_scores[position]
+            one = scores[segment.number]
+            score, raw = one.scores[position], float(one.raw[position])
             place = 1 + len(compared) - int(np.searchsorted(compared, score, side="right"))
-            outcome = _outcome(state, target, is_hit=item in found, is_near=place <= len(hits))
+            outcome = _outcome(state, one.target, is_hit=item in found, is_near=place <= len(hits))
             where = (segment.number, segment.version)
-            fates.append(ItemFate(item, outcome, *where, float(score), place))
+            fates.append(ItemFate(item, outcome, *where, float(np.float32(score)), raw, place))
     return fates
 
 
@@ -210,10 +225,14 @@ def _held(
     return held
 
 
-def _score_rows(target: SearchTarget, query: Embeddings, metric: Metric) -> Float32Array:
-    """Return the exact score of every row of a segment. Shape: (n_rows,)."""
-    scores = np.empty(target.reader.n_rows, np.float32)
+def _score_rows(
+    target: SearchTarget,
+    queries: Float32Array,
+    own: Mapping[int, Float32Array],
+    metric: Metric,
+) -> _Scored:
+    """Score every row of a segment exactly."""
+    asked, raw = asked_of(target, queries, own), np.empty(target.reader.n_rows, np.float32)
     for first, rows in in_chunks(block for _, block in target.reader.blocks()):
-        found = score_all(query.vectors, rows, target.contract, metric)
-        scores[first : first + len(rows)] = found[0]
-    return scores
+        raw[first : first + len(rows)] = score_all(asked, rows, target.contract, metric)[0]
+    return _Scored(target, raw, on_scale(target.to_scale, raw))

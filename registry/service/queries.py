@@ -12,7 +12,7 @@ from ..vectors import Embeddings, Hits
 from . import comparing, explaining
 from .comparing import Comparability, Comparison
 from .context import Context
-from .serving import search_blocks, search_view
+from .serving import Asked, search_blocks, search_view
 from .views import Views
 
 
@@ -27,30 +27,36 @@ class Queries:
         self._context = context
         self._views = views
 
-    def search(self, gallery: str, queries: Embeddings, k: int = 10) -> Hits:
+    def search(
+        self, gallery: str, queries: Asked, k: int = 10, *, min_score: float | None = None
+    ) -> Hits:
         """Return the k nearest items of each query, whichever version embedded them.
 
-        Every segment is searched by the comparison contract between the query version and the
-        version that made it; every hit names that version.
+        Every segment is searched by the contract between the query version and its own. Every hit
+        names that version, its score on the gallery's scale (that of the first version's raw
+        scores) and its raw score, which is the same where no certificate holds a calibration.
 
         Args:
             gallery: name of the gallery.
-            queries: embeddings of the gallery's query version.
+            queries: embeddings of the query version; and of every version whose vectors are
+                searched by its own encoder, in a sequence.
             k: number of hits, at most the number of items.
+            min_score: what scores less on the gallery's scale is missing (score -inf, version 0).
 
         Raises:
-            SpaceMismatchError: if the queries are of another version or another space.
+            SpaceMismatchError: if queries are of another version or space, or some are missing.
             InvalidInputError: if the gallery is empty, k is too large or a query has no direction.
         """
-        return search_view(self._views.current(gallery), queries, k)
+        return search_view(self._views.current(gallery), queries, k, min_score=min_score)
 
     def search_batch(
         self,
         gallery: str,
-        queries: Embeddings | Iterable[Embeddings],
+        queries: Embeddings | Iterable[Asked],
         k: int = 10,
         *,
         block: int = 4096,
+        min_score: float | None = None,
     ) -> Iterator[Hits]:
         """Return the hits of any number of queries, block by block, in bounded memory.
 
@@ -59,29 +65,33 @@ class Queries:
 
         Args:
             gallery: name of the gallery.
-            queries: embeddings, perhaps of a mapped file, or batches of them as they come.
+            queries: embeddings, perhaps of a mapped file, or batches of them as they come, each
+                what `search` takes: a batch may be a sequence of several versions' embeddings.
             k: number of hits, at most the number of items.
             block: the most queries that are answered at once.
+            min_score: as `search`'s.
 
         Raises:
-            SpaceMismatchError: if queries are of another version or another space.
+            SpaceMismatchError: if queries are of another version or space, or some are missing.
             InvalidInputError: as `search`, or if a block takes no query.
         """
-        return search_blocks(self._views.current(gallery), queries, k, block)
+        view = self._views.current(gallery)
+        return search_blocks(view, queries, k, block, min_score=min_score)
 
     def explain(
-        self, gallery: str, query: Embeddings, item_ids: LabelArray | None = None, k: int = 10
+        self, gallery: str, query: Asked, item_ids: LabelArray | None = None, k: int = 10
     ) -> Explanation:
         """Return how one query is answered: by which segments, contracts and certificates.
 
         Args:
             gallery: name of the gallery.
-            query: one query of the gallery's query version.
+            query: one query of the gallery's query version; and, as for `search`, of every version
+                whose vectors are searched by its own encoder.
             item_ids: items to tell the fate of; that scores every row, exactly.
             k: number of hits; if there are fewer items, all are hits.
 
         Raises:
-            SpaceMismatchError: if the query is of another version or another space.
+            SpaceMismatchError: if the query is of another version or space, or one is missing.
             InvalidInputError: if there is not exactly one query, or k is below 1.
         """
         return explaining.explain(self._context, self._views, gallery, query, item_ids, k)

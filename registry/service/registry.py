@@ -34,6 +34,7 @@ from .probes import ProbeSets
 from .promotions import Change, PromotionOptions, Promotions
 from .queries import Queries
 from .registration import Parent, Registration
+from .serving import Asked
 from .slots import Slots
 from .trust import Trust
 from .views import Views
@@ -188,23 +189,26 @@ class Registry:
         """Add items to a gallery; see `Galleries.add`."""
         return self.galleries.add(gallery, items)
 
-    def search(self, gallery: str, queries: Embeddings, k: int = 10) -> Hits:
+    def search(
+        self, gallery: str, queries: Asked, k: int = 10, *, min_score: float | None = None
+    ) -> Hits:
         """Return the k nearest items of each query; see `Queries.search`."""
-        return self.queries.search(gallery, queries, k)
+        return self.queries.search(gallery, queries, k, min_score=min_score)
 
     def search_batch(
         self,
         gallery: str,
-        queries: Embeddings | Iterable[Embeddings],
+        queries: Embeddings | Iterable[Asked],
         k: int = 10,
         *,
         block: int = 4096,
+        min_score: float | None = None,
     ) -> Iterator[Hits]:
         """Return the hits of any number of queries, block by block; see `Queries.search_batch`."""
-        return self.queries.search_batch(gallery, queries, k, block=block)
+        return self.queries.search_batch(gallery, queries, k, block=block, min_score=min_score)
 
     def explain(
-        self, gallery: str, query: Embeddings, item_ids: LabelArray | None = None, k: int = 10
+        self, gallery: str, query: Asked, item_ids: LabelArray | None = None, k: int = 10
     ) -> Explanation:
         """Return how one query is answered; see `Queries.explain`."""
         return self.queries.explain(gallery, query, item_ids, k)

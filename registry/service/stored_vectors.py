@@ -161,6 +161,12 @@ def _contract(
             f"in {gallery!r}",
             hint=f"samespace model declare {query.ref} {held.ref} --dims N, then certify",
         )
+    if contract.has_own_encoder:
+        raise SpaceMismatchError(
+            f"{query.ref} does not compare the vectors of {held.ref} in {gallery!r}: queries of "
+            f"{held.ref} itself search them",
+            hint=f"take them as they are, or as_of={str(held.ref)!r} those of that version alone",
+        )
     if require_certified and not _is_served(state, query.ref, held.ref):
         pair = (query.ref, held.ref)
         certificate, problem = find_verified(context, connection, state, *pair)

@@ -9,10 +9,12 @@ from threading import Lock
 
 from ..db import events, galleries, versions
 from ..db.session import Connection, read
+from ..domain.calibration import AS_IT_IS
 from ..domain.contracts import Contract
 from ..domain.events import Event, gallery_stream, model_stream
 from ..domain.galleries import Gallery, Segment
 from ..domain.promotions import Serving, fold_serving
+from ..domain.refs import VersionRef
 from ..domain.versions import ModelVersion
 from ..errors import NotCertifiedError
 from ..galleries.search import SearchTarget
@@ -57,6 +59,12 @@ class GalleryView:
 
     state: GalleryState
     targets: tuple[SearchTarget, ...]
+
+    @property
+    def own_encoders(self) -> tuple[VersionRef, ...]:
+        """Versions whose vectors are searched by queries of their own."""
+        own = {t.reader.segment.version for t in self.targets if t.contract.has_own_encoder}
+        return tuple(sorted(own))
 
 
 def read_state(connection: Connection, name: str) -> GalleryState:
@@ -183,4 +191,5 @@ class Views:
                     f"which {state.query_version.ref} was never promoted to search"
                 )
             reader = self.reader(name, segment, state.versions[number], connection)
-            yield SearchTarget(reader, contract, number)
+            to_scale = state.serving.calibration.get(number, AS_IT_IS)
+            yield SearchTarget(reader, contract, number, to_scale)

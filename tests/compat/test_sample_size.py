@@ -11,7 +11,8 @@ from compat.evaluation.ranking import RankingScores
 from compat.matrix import ByMetric
 from compat.sample_size import ASSUMED_GAIN, ASSUMED_SD, UnitsMissing, missing_units, plan_units
 from compat.stats.planning import required_units
-from registry.domain.certificates import ON_OLD, Criterion, Verdict
+from registry.domain.certificates import Criterion, Verdict
+from registry.domain.places import ON_OLD
 from registry.domain.policies import Policy
 from registry.domain.requirements import Requirement
 

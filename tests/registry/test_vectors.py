@@ -199,12 +199,25 @@ HITS = Hits(
 )
 
 
+def test_calibrated_hits_keep_their_raw_scores_in_one_table_with_others() -> None:
+    raw = np.array([[5.0, 2.5], [7.5, -np.inf]], np.float32)
+    mapped = replace(HITS, uncalibrated=raw)
+    for blocks in ((HITS, mapped), (mapped, HITS)):
+        whole = Hits.concatenated(blocks)
+        expected = np.concatenate([hits.raw_scores for hits in blocks])
+        assert whole.raw_scores.tolist() == expected.tolist()
+        assert whole.scores.tolist() == [*HITS.scores.tolist()] * 2
+    assert mapped.to_arrow().column("raw_score").to_pylist() == [5.0, 2.5, 7.5]
+    assert Hits.concatenated((HITS, HITS)).uncalibrated is None
+
+
 def test_hits_become_a_table_without_the_places_that_hold_none() -> None:
     assert HITS.to_arrow().to_pydict() == {
         "query": [0, 0, 1],
         "rank": [1, 2, 1],
         "id": ["b", "a", "c"],
         "score": [0.5, 0.25, 0.75],
+        "raw_score": [0.5, 0.25, 0.75],
         "version": [2, 1, 1],
     }
     named = HITS.to_arrow(np.array(["first", "second"]))

@@ -17,7 +17,7 @@ from compat.evidence import read_evidence
 from compat.probes import Labels, Probe
 from compat.replay import replay
 from compat.score_metrics import split_units
-from compat.workflow import measuring
+from compat.workflow import bench
 from compat.workflow.certifying import Certification, certify
 from registry import Contract, ContractKind, Embeddings, Parent, Registry
 from registry.domain.canonical import canonical_json
@@ -216,7 +216,7 @@ def test_l2_scores_are_negative_squared_distances(registry: Registry, world: Wor
 
 
 def no_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measuring, "measure_cell", lambda *_, **__: pytest.fail("it was measured"))
+    monkeypatch.setattr(bench, "measure_cell", lambda *_, **__: pytest.fail("it was measured"))
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
+import json
 from dataclasses import replace
 
 import pytest
 
-from registry.domain.canonical import Json
+from registry.domain.calibration import AS_IT_IS, ScoreMap
+from registry.domain.canonical import Json, canonical_json
 from registry.domain.certificates import Certificate, Verdict
 from registry.domain.contracts import Contract, ContractKind
 from registry.domain.galleries import (
@@ -152,3 +154,12 @@ def test_all_queries_are_not_counted_with_their_parts_once_more() -> None:
         for group, n in (("all", 120), ("a", 60), ("b", 60))
     )
     assert "measured on 120 queries" in replace(made, findings=parts).statement
+
+
+def test_a_calibration_is_read_back_and_left_out_where_there_is_none() -> None:
+    made = certificate()
+    assert "calibration" not in made.to_json()
+    maps = {"products@2 -> products@1": ScoreMap(1.5, -0.25), "products@2 -> products@2": AS_IT_IS}
+    calibrated = replace(made, calibration=maps)
+    assert calibrated.digest != made.digest
+    assert Certificate.from_json(json.loads(canonical_json(calibrated.to_json()))) == calibrated

@@ -240,5 +240,6 @@ def test_it_goes_out_as_json(registry: Registry, mixed: str, v2: ModelVersion) -
         "segment": None,
         "version": None,
         "score": None,
+        "raw_score": None,
         "place": None,
     }
