@@ -3,7 +3,7 @@
 Each segment is searched by the contract between the queries' version and its own; their scores are
 brought onto the gallery's scale, and the rankings merged by (score descending, id ascending). One
 after another: a batch keeps FAISS's own threads busy, and for one query handing small segments to
-threads costs more than it gains (`benchmarks/segments.py`).
+threads costs more than it gains (`benchmarks/segments.py`, docs/explanation/calibration.md).
 `prepare_queries` and `prepare_gallery` are the
 two sides of a contract; serving and certification both use them.
 """
