@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from registry.arrays import Float32Array, Float64Array, Int64Array, LabelArray
-from registry.domain.certificates import ON_OLD
+from registry.domain.places import ON_OLD
 from registry.domain.policies import Policy
 from registry.domain.score_metrics import ScoreMetric, parse_score_metric
 from registry.errors import InvalidInputError

@@ -26,8 +26,8 @@ class Verdict(StrEnum):
     @property
     def words(self) -> str:
         """What it says of queries and vectors."""
-        said = {"COMPATIBLE": "may search", "INCOMPATIBLE": "must not search"}
-        return said.get(self.value, "was not shown fit to search")
+        known = {"COMPATIBLE": "may search", "INCOMPATIBLE": "must not search"}
+        return known.get(self, "was not shown fit to search")
 
 
 class Criterion(StrEnum):
@@ -197,11 +197,10 @@ class Certificate:
     def statement(self) -> str:
         """The claim in one sentence."""
         sizes = {f.group: f.n_queries for f in self.findings}
-        n_queries = sizes.get("all", sum(sizes.values()))
         return (
             f"{self.query_version} {self.verdict.words} the {self.n_gallery_items} items of "
             f"'{self.gallery}' made by {self.gallery_version} ({self.contract}): measured on "
-            f"{n_queries} queries against {self.baseline_version} on its own vectors, "
+            f"{sizes.get('all', sum(sizes.values()))} queries against {self.baseline_version} on its own vectors, "
             f"each {self.counted} counting once, one-sided confidence "
             f"{self.policy['confidence_level']}{of_attempts(self.attempt, self.policy)}"
         )
