@@ -219,7 +219,8 @@ def exactly(gallery: Iterable[Float32Array], n_gallery: int) -> Iterator[Float32
 def _chunks(gallery: Iterable[Float32Array], dim: int) -> Iterator[Float32Array]:
     """Yield the gallery in pieces of `CHUNK` rows, the last filled up with zeros.
 
-    The same array is yielded again and again; only that much of a mapped gallery is in memory.
+    They are where the gallery is if they lie there as they are needed, otherwise in one and the
+    same array; only that much of a mapped gallery must be in memory.
     """
     buffer = np.zeros((CHUNK, dim), dtype=np.float32)
     filled = 0
@@ -227,6 +228,10 @@ def _chunks(gallery: Iterable[Float32Array], dim: int) -> Iterator[Float32Array]
         check_block(block, dim)
         taken = 0
         while taken < len(block):
+            if not filled and len(block) - taken >= CHUNK and block.flags.c_contiguous:
+                yield block[taken : taken + CHUNK]
+                taken += CHUNK
+                continue
             n_rows = min(CHUNK - filled, len(block) - taken)
             buffer[filled : filled + n_rows] = block[taken : taken + n_rows]
             taken, filled = taken + n_rows, filled + n_rows
