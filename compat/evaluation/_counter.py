@@ -17,6 +17,7 @@ from ._scoring import Piece
 from ._ties import Ranks
 from ._top import TopItems
 
+_EACH = 32  # scores of a query that are worth being counted
 _MANY = 1 / 32  # share of a piece's scores that is more than is looked at one by one
 
 
@@ -40,6 +41,8 @@ class Counter:
         self._is_near = np.arange(len(self._own))[:, None] >= n_deep
         self._above = np.zeros(self._own.shape, dtype=np.int64)
         self._tied = np.zeros(self._own.shape, dtype=np.int64)
+        # rows in their part, positions and scores that were found, by the part's rows
+        self._pending: dict[tuple[int, int], list[tuple[Int64Array, Int64Array, Float32Array]]] = {}
         # a score above this reaches a relevant item that is near
         nearest = self._own.min(axis=0, where=self._is_near, initial=np.inf)
         self._below: Float32Array = np.nextafter(nearest, np.float32(-np.inf))
@@ -54,13 +57,19 @@ class Counter:
         below = self._below[rows] if top is None else np.minimum(self._below[rows], top.least[rows])
         found = find_true(np.greater(piece.whole, below[:, None], out=piece.flags), _MANY)
         if found is None:
+            self._settle(rows, top)
             self._count_whole(piece, top)
             return
         row, item = found
-        scores = piece.whole[row, item]
-        if top is not None:
-            top.offer(row + rows.start, item + piece.first, scores)
-        self._count_found(rows, row, scores)
+        pending = self._pending.setdefault((rows.start, rows.stop), [])
+        pending.append((row, item + piece.first, piece.whole[row, item]))
+        if sum(len(row) for row, _, _ in pending) > _EACH * len(piece.whole):
+            self._settle(rows, top)
+
+    def finish(self, top: TopItems | None) -> None:
+        """Count and offer what is left when all pieces have been counted."""
+        for start, stop in list(self._pending):
+            self._settle(slice(start, stop), top)
 
     def ranks(self) -> Ranks:
         """Return the ranks, best first within each query."""
@@ -76,12 +85,26 @@ class Counter:
             None if gains is None else gains[order],
         )
 
+    def _settle(self, rows: slice, top: TopItems | None) -> None:
+        """Count and offer the scores that were found in some pieces, which takes long for a few."""
+        pending = self._pending.pop((rows.start, rows.stop), [])
+        if not pending:
+            return
+        row, position, scores = map(np.concatenate, zip(*pending, strict=True))
+        order = np.argsort(row.astype(np.int16), kind="stable")  # small numbers sort quickly
+        row, position, scores = row[order], position[order], scores[order]
+        if top is not None:
+            top.offer(row + rows.start, position, scores)
+        self._count_found(rows, row, scores)
+
     def _compare(self, piece: Piece, own: Float32Array, place: int) -> None:
         """Compare the relevant items at one place with all scores of the piece's first queries."""
         rows = slice(piece.rows.start, piece.rows.start + len(own))
         scores, flags = piece.whole[: len(own)], piece.flags[: len(own)]
         self._above[place, rows] += count_true(np.greater(scores, own[:, None], out=flags))
-        self._tied[place, rows] += count_true(np.equal(scores, own[:, None], out=flags))
+        np.equal(scores, own[:, None], out=flags)
+        tying = np.flatnonzero(flags.any(axis=1))  # few, and that is quicker to see than to count
+        self._tied[place, rows.start + tying] += count_true(flags[tying])
 
     def _count_whole(self, piece: Piece, top: TopItems | None) -> None:
         """Compare the relevant items that are near with all scores too: too many reach them."""

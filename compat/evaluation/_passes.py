@@ -15,7 +15,7 @@ def count_true(flags: BoolArray) -> Int64Array:
     Args:
         flags: contiguous. Shape: (n_rows, a multiple of 1024)
     """
-    words = flags.view(np.uint64).reshape(len(flags), -1, _GROUP)
+    words = flags.view(np.uint64).reshape(len(flags), flags.shape[1] // (8 * _GROUP), _GROUP)
     bytes_ = np.add.reduce(words, axis=2).view(np.uint8)
     counts: Int64Array = bytes_.sum(axis=1, dtype=np.int64)
     return counts

@@ -21,8 +21,6 @@ ROWS = 512  # queries of a piece
 
 PAD = 16  # scores between rows: rows a power of two apart fall on the same lines of the cache
 
-_FEW_ROWS = 64  # queries that are scored at a time where whole rows are held
-
 _LARGEST = 1e37  # of a score: well inside float32
 
 
@@ -168,9 +166,7 @@ def score_block(
         squares = _squared_norms(chunk)
         _check_finite(longest, _longest(squares))
         part = out[:, number * CHUNK : (number + 1) * CHUNK]
-        for start in range(0, len(queries), _FEW_ROWS):
-            rows = slice(start, start + _FEW_ROWS)
-            part[rows] = (chunk @ scaled[rows].T).T  # so few rows are faster this way round
+        np.matmul(scaled, chunk.T, out=part)
         if is_l2:
             part -= squares
 
@@ -195,8 +191,8 @@ def _check_finite(query_norm: float, gallery_norm: float) -> None:
 
 
 def padded(n_gallery: int) -> int:
-    """Return the scores that a row needs room for: whole chunks."""
-    return -(-n_gallery // CHUNK) * CHUNK
+    """Return the scores that a row needs room for: whole chunks, and what is between rows."""
+    return -(-n_gallery // CHUNK) * CHUNK + PAD
 
 
 def exactly(gallery: Iterable[Float32Array], n_gallery: int) -> Iterator[Float32Array]:
@@ -223,7 +219,8 @@ def exactly(gallery: Iterable[Float32Array], n_gallery: int) -> Iterator[Float32
 def _chunks(gallery: Iterable[Float32Array], dim: int) -> Iterator[Float32Array]:
     """Yield the gallery in pieces of `CHUNK` rows, the last filled up with zeros.
 
-    The same array is yielded again and again; only that much of a mapped gallery is in memory.
+    They are where the gallery is if they lie there as they are needed, otherwise in one and the
+    same array; only that much of a mapped gallery must be in memory.
     """
     buffer = np.zeros((CHUNK, dim), dtype=np.float32)
     filled = 0
@@ -231,6 +228,10 @@ def _chunks(gallery: Iterable[Float32Array], dim: int) -> Iterator[Float32Array]
         check_block(block, dim)
         taken = 0
         while taken < len(block):
+            if not filled and len(block) - taken >= CHUNK and block.flags.c_contiguous:
+                yield block[taken : taken + CHUNK]
+                taken += CHUNK
+                continue
             n_rows = min(CHUNK - filled, len(block) - taken)
             buffer[filled : filled + n_rows] = block[taken : taken + n_rows]
             taken, filled = taken + n_rows, filled + n_rows

@@ -97,9 +97,11 @@ def _count(few: Few, counter: Counter, top: TopItems | None) -> None:
     )
     with ThreadPoolExecutor(few.n_threads) as pool:
         for piece in pieces:
-            _, rows, columns = absent.within(piece)
-            piece.scores[rows, columns] = -np.inf
+            if len(losing):
+                _, rows, columns = absent.within(piece)
+                piece.scores[rows, columns] = -np.inf
             run_parts(pool, lambda part: counter.count(part, top), piece.parts(few.n_threads))
+    counter.finish(top)
 
 
 def _plan(

@@ -29,9 +29,13 @@ def test_depth_changes_no_count(seed: int, largest: int, has_top: bool) -> None:
     one_of_each = np.eye(n_queries, dtype=np.float32)
     for piece in _scoring.stream_scores(one_of_each, gallery, n_items, is_l2=False, n_rows=4):
         counter.count(piece, top)
+    counter.finish(top)
     ranks = counter.ranks()
     best_first = [np.sort(mine)[::-1, None] for mine in own]
     above = [(row > mine).sum(axis=1) for row, mine in zip(scores, best_first, strict=True)]
     tied = [(row == mine).sum(axis=1) for row, mine in zip(scores, best_first, strict=True)]
     assert ranks.above.tolist() == np.concatenate(above).tolist()
     assert ranks.tied.tolist() == np.concatenate(tied).tolist()
+    if top is not None:
+        best = np.argsort(-scores, axis=1, kind="stable")[:, :2]
+        assert top.positions.tolist() == best.tolist()
