@@ -140,8 +140,7 @@ class Certificate:
             deleted ones included: what is stored later was not measured. 0 if the items that were
             measured were embedded for the purpose, as they are for the way back.
         attempt: which attempt on these questions it is; None if it is older than counting.
-        probe_set: the registered probe set that it was measured on, by ``name`` and ``digest``;
-            empty if the questions came from files.
+        probe_set: ``name`` and ``digest`` of the registered probe set; empty if there was none.
         training: the training data in which the queries were looked for: ``digest`` and
             ``n_items``; empty if none were given.
         calibration: by ``query version -> gallery version``, a map onto the baseline's own scores;
@@ -200,7 +199,8 @@ class Certificate:
         return (
             f"{self.query_version} {self.verdict.words} the {self.n_gallery_items} items of "
             f"'{self.gallery}' made by {self.gallery_version} ({self.contract}): measured on "
-            f"{sizes.get('all', sum(sizes.values()))} queries against {self.baseline_version} on its own vectors, "
+            f"{sizes.get('all', sum(sizes.values()))} queries against "
+            f"{self.baseline_version} on its own vectors, "
             f"each {self.counted} counting once, one-sided confidence "
             f"{self.policy['confidence_level']}{of_attempts(self.attempt, self.policy)}"
         )
