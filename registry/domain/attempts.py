@@ -36,13 +36,14 @@ class Attempt:
 
     def to_json(self) -> dict[str, Json]:
         """Return the attempt as JSON values."""
-        return {
+        value: dict[str, Json] = {
             "questions": self.questions,
             "run": self.run,
             "number": self.number,
-            "spent_before": self.spent_before,
-            "spent": self.spent,
         }
+        if not self.spent:  # recorded before it was kept
+            return value
+        return value | {"spent_before": self.spent_before, "spent": self.spent}
 
     def is_at(self, other: Attempt) -> bool:
         """Whether both stand at the same place among the attempts on the same questions."""

@@ -7,7 +7,6 @@ refused when it is recorded, whoever made it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import timedelta
 
 from ..errors import InvalidInputError
 from .attempts import UNCOUNTED
@@ -150,10 +149,6 @@ def _problem(certificate: Certificate) -> str | None:
             "its matrix leaves out all queries together",
         ),
         (_is_beyond_plan(certificate, policy), "its attempt is not among those that were planned"),
-        (
-            certificate.expires_at - certificate.issued_at > timedelta(days=policy.valid_days),
-            "it would live longer than its policy lets it",
-        ),
         (
             conclude(certificate.findings, certificate.controls) != found,
             f"its findings and controls do not make it {found}",
