@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,9 +18,8 @@ def read_item_ids(id_type: IdType | None, items: tuple[str, ...], ids: Path | No
 
     Raises:
         click.UsageError: if they are given in both ways or in none.
+        click.BadParameter: as `parse_ids`.
     """
-    import numpy as np
-
     from registry.domain.galleries import IdType
     from registry.vector_files import read_ids
 
@@ -27,6 +27,19 @@ def read_item_ids(id_type: IdType | None, items: tuple[str, ...], ids: Path | No
         raise click.UsageError("give either ITEMS or --ids FILE")
     if ids is not None:
         return read_ids(ids, as_text=id_type is IdType.STRING)
+    return parse_ids(id_type, items)
+
+
+def parse_ids(id_type: IdType | None, items: Sequence[str]) -> LabelArray:
+    """Return ids in the type by which a gallery names its items.
+
+    Raises:
+        click.BadParameter: if it names them by whole numbers and one is none.
+    """
+    import numpy as np
+
+    from registry.domain.galleries import IdType
+
     if id_type is IdType.INT64:
         return np.array([_whole(item) for item in items], dtype=np.int64)
     return np.array(items, dtype=object)

@@ -17,15 +17,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from registry.arrays import Float64Array, Int64Array, LabelArray
-from registry.domain.certificates import ON_OLD, Control, Criterion, Finding, Verdict
+from registry.domain.certificates import Control, Criterion, Finding, Verdict
 from registry.domain.conclusions import combine, decide_finding
+from registry.domain.places import ON_OLD
 from registry.domain.policies import BCA, Policy
 from registry.domain.requirements import KEPT, Requirement
 from registry.errors import InvalidInputError
 
 from .evaluation.flips import find_flips
 from .matrix import ByMetric
-from .probes import ALL
+from .probes import Labels
+from .score_metrics import allowed_rejections, check_can_fail, largest_gain, ratio_asked
 from .stats.bootstrap import BootstrapBounds, bca_difference_bounds
 from .stats.bounds import DifferenceBounds, paired_difference_bounds
 from .stats.clusters import cluster_means
@@ -51,11 +53,16 @@ class PairedScores:
         """Return a metric of each query, of the baseline and of the candidate.
 
         ``kept@k`` is 1, less the chance that the query was right among the first k and no longer
-        is: the baseline keeps all of its own.
+        is: the baseline keeps all of its own. With ``FAR<=rx@score=t`` the baseline is the TRR that
+        r times its FAR would leave.
 
         Raises:
             ValueError: if it was not measured.
         """
+        if (ratio := ratio_asked(name)) is not None:
+            rejected, largest = ratio
+            allowed = allowed_rejections(_named(self.baseline, rejected), largest)
+            return allowed, _named(self.candidate, rejected)
         if not name.startswith(KEPT):
             return _named(self.baseline, name), _named(self.candidate, name)
         hit = f"hit@{name.removeprefix(KEPT)}"
@@ -75,17 +82,15 @@ def _named(by_metric: ByMetric, name: str) -> Float64Array:
     return by_metric[name]
 
 
-def chosen_groups(
-    by_group: Mapping[str, Int64Array], policy: Policy, n_queries: int
-) -> Mapping[str, Int64Array]:
+def chosen_groups(asked: Labels, policy: Policy) -> Mapping[str, Int64Array]:
     """Return the rows of the groups in which every claim must hold.
 
     Raises:
         InvalidInputError: if the policy names a group that no query belongs to.
     """
     if policy.groups is None:
-        return by_group
-    known = {ALL: np.arange(n_queries)} | dict(by_group)
+        return asked.by_group
+    known = asked.reported
     missing = [name for name in policy.groups if name not in known]
     if missing:
         raise InvalidInputError(
@@ -100,8 +105,8 @@ def check_policy(policy: Policy) -> None:
     """Refuse a policy by which no bound can be computed.
 
     Raises:
-        InvalidInputError: if it asks for too few resamples, its seed is negative, or its bound is
-            that of older certificates.
+        InvalidInputError: if it asks for too few resamples, its seed is negative, its bound is
+            that of older certificates, or a model that finds nothing would meet it.
     """
     if policy.average == "ratio":
         raise InvalidInputError(
@@ -110,6 +115,7 @@ def check_policy(policy: Policy) -> None:
         )
     if policy.seed < 0:
         raise InvalidInputError(f"policy: seed must be at least 0 but got {policy.seed}")
+    check_can_fail(policy)
     nothing = np.zeros(1)
     try:
         paired_difference_bounds(
@@ -148,7 +154,7 @@ def _finding(
     clusters = scores.clusters[rows]
     name = f"{requirement.metric}/{group}" + ("" if on == ON_OLD else f"/{on}")
     rng = np.random.default_rng([policy.seed, zlib.crc32(name.encode())])
-    gain = 0.0 if requirement.metric.startswith(KEPT) else 1.0
+    gain = 0.0 if requirement.metric.startswith(KEPT) else largest_gain(requirement.metric)
     bounds = _bound(baseline, candidate, clusters, policy, rng, limits=(-1.0, gain))
     finding = Finding(
         group=group,

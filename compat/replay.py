@@ -14,9 +14,10 @@ from typing import cast
 import numpy as np
 
 from registry.domain.canonical import Json, canonical_json
-from registry.domain.certificates import ON_MIXED, ON_OLD, ON_SERVED, Certificate, mixed_place
-from registry.domain.conclusions import conclude
+from registry.domain.certificates import Certificate
+from registry.domain.conclusions import LEAKAGE, conclude
 from registry.domain.galleries import IndexSpec
+from registry.domain.places import ON_MIXED, ON_OLD, ON_SERVED, mixed_place
 from registry.domain.policies import Policy
 from registry.errors import InvalidInputError
 
@@ -74,7 +75,7 @@ def replay(certificate: Certificate, evidence: Evidence, *, is_redacted: bool = 
 
 
 def _recomputed(certificate: Certificate, evidence: Evidence, policy: Policy) -> Certificate:
-    groups = chosen_groups(evidence.asked.by_group, policy, len(evidence.units))
+    groups = chosen_groups(evidence.asked, policy)
     places = {
         place: PairedScores(*cells, evidence.units, groups)
         for place, cells in _places(certificate, evidence, policy).items()
@@ -84,7 +85,8 @@ def _recomputed(certificate: Certificate, evidence: Evidence, policy: Policy) ->
     try:
         found = [find(scores, policy, place) for place, scores in places.items()]
         findings = tuple(chain.from_iterable(found))
-        controls = judge_controls(places[ON_OLD], planted, served, policy)
+        leakage = evidence.planted.get(LEAKAGE)
+        controls = judge_controls(places[ON_OLD], planted, served, policy, leakage)
         matrix = matrix_of(evidence.cells, evidence.asked)
     except ValueError as error:  # NaN, a number out of range, a metric that is not there
         raise InvalidInputError(f"the evidence cannot be judged: {error}") from error

@@ -15,6 +15,7 @@ from registry.arrays import Int64Array, LabelArray
 from registry.domain.certificates import Criterion, Finding, Verdict
 from registry.domain.policies import Policy
 from registry.domain.requirements import KEPT, Requirement
+from registry.domain.score_metrics import parse_score_metric
 
 from .certification import PairedScores, counted
 from .stats.planning import binary_sd, further_units, required_units, unit_sd
@@ -22,6 +23,7 @@ from .stats.planning import binary_sd, further_units, required_units, unit_sd
 POWER = 0.8
 ASSUMED_SD = 0.25  # of a unit's difference in a ranking metric
 ASSUMED_GAIN = 0.05  # where superiority is to be shown: nothing shows a gain of 0
+ASSUMED_FAR = 0.01  # of the old version at a deployed threshold, and its spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +72,10 @@ def plan_units(
     """Return how many units each requirement takes, before anything is measured.
 
     Assumed is a standard deviation of `ASSUMED_SD` and no difference, or `ASSUMED_GAIN` where
-    superiority is required; of what is to be kept, that half of the margin is lost. Units count
-    alike, so with ``average = "query"`` and unequal units it takes more.
+    superiority is required; of what is to be kept, that half of the margin is lost; and of false
+    accepts, which are rare, a rate of `ASSUMED_FAR` that stays as it is, and a standard deviation
+    as large as the margin. Units count alike, so with ``average = "query"`` and unequal units it
+    takes more.
 
     Args:
         policy: the rules.
@@ -100,9 +104,14 @@ def _assumed(rule: Requirement) -> tuple[float, float]:
     """Return the difference and its standard deviation that are assumed of a requirement."""
     if rule.metric.startswith(KEPT) and rule.margin > 0:
         return -rule.margin / 2, binary_sd(rule.margin / 2, -rule.margin / 2)
-    if rule.criterion is Criterion.SUPERIORITY or rule.margin == 0:
-        return ASSUMED_GAIN, ASSUMED_SD
-    return 0.0, ASSUMED_SD
+    is_gain = rule.criterion is Criterion.SUPERIORITY or rule.margin == 0
+    score = parse_score_metric(rule.metric)
+    if score is not None and score.is_about_rejecting:
+        allowed = ASSUMED_FAR * ((score.max_ratio or 1) - 1)  # of false accepts beyond today's
+        if is_gain:
+            return allowed or ASSUMED_FAR, ASSUMED_FAR
+        return allowed, min(ASSUMED_SD, rule.margin)
+    return (ASSUMED_GAIN, ASSUMED_SD) if is_gain else (0.0, ASSUMED_SD)
 
 
 def missing_units(

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from registry.arrays import BoolArray, Float32Array, Float64Array, Int64Array
-from registry.domain.certificates import ON_SERVED
 from registry.domain.galleries import Metric
+from registry.domain.places import ON_SERVED
 from registry.domain.policies import Policy
 from registry.domain.requirements import INDEX_RECALL, KEPT
 from registry.galleries.search import SearchTarget, search_segments

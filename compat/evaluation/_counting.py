@@ -9,7 +9,10 @@ from registry.arrays import Float32Array, Int64Array
 from ._relevance import Relevance
 from ._ties import Ranks
 
-_MAX_BUCKETS = 2**16
+_BUCKETS = 2**16  # of a long row
+_MOST_BUCKETS = 2**18  # where many items are relevant: more no longer fit in the cache
+_EACH = 2**8  # buckets for each relevant item, so that few scores share one with it
+_TILE = 2**16  # scores whose buckets are found at a time
 
 
 def rank_positives(scores: Float32Array, relevance: Relevance, excluded: Int64Array) -> Ranks:
@@ -56,7 +59,7 @@ def _count_in_buckets(
         positions: its relevant items. Shape: (n_relevant,)
         own: their scores, ascending. Shape: (n_relevant,)
     """
-    buckets, n_buckets = _buckets(row)
+    buckets, n_buckets = _buckets(row, _n_buckets(len(row), len(own)))
     own_buckets = buckets.take(positions)
     own_buckets.sort()
     holds_positive = np.zeros(n_buckets, dtype=np.bool_)
@@ -71,13 +74,21 @@ def _count_in_buckets(
     return len(row) - far_below - not_higher, equal.astype(np.int64)
 
 
-def _buckets(row: Float32Array) -> tuple[Int64Array, int]:
+def _n_buckets(n_scores: int, n_relevant: int) -> int:
+    return min(n_scores, max(_BUCKETS, min(_MOST_BUCKETS, _EACH * n_relevant)))
+
+
+def _buckets(row: Float32Array, n_buckets: int) -> tuple[Int64Array, int]:
     """Return the bucket of each score, even slices of the range from lowest to highest."""
-    n_buckets = min(len(row), _MAX_BUCKETS)
     low, high = row.min(), row.max()
     spread = float(high) - float(low)
     if not 1e-30 < spread < 1e30:  # the scale would leave float32: one bucket, all sorted
         return np.zeros(len(row), dtype=np.int64), 1
-    heights = row - low
-    heights *= np.float32(n_buckets / spread)
-    return heights.astype(np.int64), n_buckets + 2  # rounding may reach one past the last
+    scale = np.float32(n_buckets / spread)
+    buckets = np.empty(len(row), dtype=np.int64)
+    for start in range(0, len(row), _TILE):
+        heights = row[start : start + _TILE] - low
+        heights *= scale
+        # by way of int32, which is quicker than straight to int64
+        buckets[start : start + _TILE] = heights.astype(np.int32)
+    return buckets, n_buckets + 2  # rounding may reach one past the last

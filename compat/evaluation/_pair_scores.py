@@ -12,8 +12,9 @@ from registry.arrays import Float32Array, Float64Array, Int64Array
 
 from ._arguments import check_queries, checked_excluded
 from ._impostors import N_BINS, bin_of_rank, count_upper, keys_of, lower_places, score_of
+from ._passes import count_true
 from ._relevance import Relevance
-from ._scoring import PairPlaces, Piece, count_true, stream_scores
+from ._scoring import PairPlaces, Piece, stream_scores
 
 _NO_SCORE = np.float32(-np.inf)  # of a pair that is not an impostor's; scores are finite
 _PENDING = 2**21  # scores that are counted at a time: 16 MiB of places
@@ -145,10 +146,11 @@ class PairScores:
         impostor, genuine = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
         for piece in self.impostors():
             for column, threshold in enumerate(thresholds):
-                impostor[piece.rows, column] += count_true(piece.items >= threshold)
+                matched = np.greater_equal(piece.whole, threshold, out=piece.flags)
+                impostor[piece.rows, column] += count_true(matched)
         for column, threshold in enumerate(thresholds):
-            matched = self.asking[self.genuine >= threshold]
-            genuine[:, column] = np.bincount(matched, minlength=shape[0])
+            asking = self.asking[self.genuine >= threshold]
+            genuine[:, column] = np.bincount(asking, minlength=shape[0])
         return MatchCounts(
             thresholds, self._relevance.n_relevant, self.n_impostor, genuine, impostor
         )

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from registry.arrays import BoolArray, Float32Array, Int64Array
+
+from ._parts import part_rows
 
 # Every product has the same width, a multiple of any kernel's. A matrix product may round a
 # column at the ragged edge differently from the same column elsewhere, and equal vectors must
 # score equal wherever they are stored.
 CHUNK = 4096
 
-ROWS = 256  # queries of a piece
+ROWS = 512  # queries of a piece
+
+PAD = 16  # scores between rows: rows a power of two apart fall on the same lines of the cache
 
 _LARGEST = 1e37  # of a score: well inside float32
 
@@ -29,20 +33,34 @@ class Piece:
         rows: which queries.
         first: gallery position of the first item.
         n_items: items of the gallery that are in it.
-        items: scores, -inf behind the gallery's last item; may be overwritten, and the next piece
-            will. Shape: (CHUNK, n_rows)
+        whole: scores, -inf behind the gallery's last item; may be overwritten, and the next piece
+            will. Shape: (n_rows, CHUNK)
+        flags: room for what is found out about them. Shape: (n_rows, CHUNK)
     """
 
     number: int
     rows: slice
     first: int
     n_items: int
-    items: Float32Array
+    whole: Float32Array
+    flags: BoolArray
 
     @property
     def scores(self) -> Float32Array:
         """Those of items in the gallery, a view. Shape: (n_rows, n_items)."""
-        return self.items[: self.n_items].T
+        return self.whole[:, : self.n_items]
+
+    def parts(self, n: int) -> list[Piece]:
+        """Return its queries in up to `n` parts, which share nothing."""
+        return [
+            replace(
+                self,
+                rows=slice(self.rows.start + part.start, self.rows.start + part.stop),
+                whole=self.whole[part],
+                flags=self.flags[part],
+            )
+            for part in part_rows(len(self.whole), n)
+        ]
 
     @property
     def stop(self) -> int:
@@ -79,21 +97,22 @@ def stream_scores(
     with np.errstate(over="ignore"):
         scaled = 2.0 * queries if is_l2 else queries
     longest = _longest(_squared_norms(scaled))
-    room = np.empty(CHUNK * min(n_rows, len(queries)), dtype=np.float32)
+    room = np.empty((min(n_rows, len(queries)), CHUNK + PAD), dtype=np.float32)
+    flags = np.empty((len(room), CHUNK), dtype=np.bool_)
     for place, chunk in enumerate(_chunks(exactly(gallery, n_gallery), queries.shape[1])):
         squares = _squared_norms(chunk)
         _check_finite(longest, _longest(squares))
         n_items = min(CHUNK, n_gallery - place * CHUNK)
         for number, start in enumerate(range(0, len(queries), n_rows)):
             rows = slice(start, min(start + n_rows, len(queries)))
-            items = room[: CHUNK * (rows.stop - start)].reshape(CHUNK, rows.stop - start)
-            np.matmul(chunk, scaled[rows].T, out=items)  # this way round BLAS is faster
+            whole = room[: rows.stop - start, :CHUNK]
+            np.matmul(scaled[rows], chunk.T, out=whole)
             if is_l2:
-                items -= squares[:, None]
+                whole -= squares
             if is_l2 and is_comparable:
-                items -= norms[rows]
-            items[n_items:] = -np.inf
-            yield Piece(number, rows, place * CHUNK, n_items, items)
+                whole -= norms[rows, None]
+            whole[:, n_items:] = -np.inf
+            yield Piece(number, rows, place * CHUNK, n_items, whole, flags[: len(whole)])
 
 
 class PairPlaces:
@@ -120,17 +139,6 @@ class PairPlaces:
             low + np.searchsorted(self._position[low:high], piece.stop),
         )
         return self._order[inside], self._row[inside], self._position[inside] - piece.first
-
-
-def count_true(flags: BoolArray) -> Int64Array:
-    """Count the true ones in each column of a chunk, by sums of bytes, which are fast.
-
-    Args:
-        flags: Shape: (CHUNK, n)
-    """
-    bytes_ = flags.view(np.uint8).reshape(-1, 128, flags.shape[1])
-    counts: Int64Array = bytes_.sum(axis=1, dtype=np.uint8).sum(axis=0, dtype=np.int64)
-    return counts
 
 
 def score_block(
@@ -183,8 +191,8 @@ def _check_finite(query_norm: float, gallery_norm: float) -> None:
 
 
 def padded(n_gallery: int) -> int:
-    """Return the scores that a row needs room for: whole chunks."""
-    return -(-n_gallery // CHUNK) * CHUNK
+    """Return the scores that a row needs room for: whole chunks, and what is between rows."""
+    return -(-n_gallery // CHUNK) * CHUNK + PAD
 
 
 def exactly(gallery: Iterable[Float32Array], n_gallery: int) -> Iterator[Float32Array]:
@@ -211,14 +219,19 @@ def exactly(gallery: Iterable[Float32Array], n_gallery: int) -> Iterator[Float32
 def _chunks(gallery: Iterable[Float32Array], dim: int) -> Iterator[Float32Array]:
     """Yield the gallery in pieces of `CHUNK` rows, the last filled up with zeros.
 
-    The same array is yielded again and again; only that much of a mapped gallery is in memory.
+    They are where the gallery is if they lie there as they are needed, otherwise in one and the
+    same array; only that much of a mapped gallery must be in memory.
     """
     buffer = np.zeros((CHUNK, dim), dtype=np.float32)
     filled = 0
     for block in gallery:
-        _check_block(block, dim)
+        check_block(block, dim)
         taken = 0
         while taken < len(block):
+            if not filled and len(block) - taken >= CHUNK and block.flags.c_contiguous:
+                yield block[taken : taken + CHUNK]
+                taken += CHUNK
+                continue
             n_rows = min(CHUNK - filled, len(block) - taken)
             buffer[filled : filled + n_rows] = block[taken : taken + n_rows]
             taken, filled = taken + n_rows, filled + n_rows
@@ -230,7 +243,12 @@ def _chunks(gallery: Iterable[Float32Array], dim: int) -> Iterator[Float32Array]
         yield buffer
 
 
-def _check_block(block: Float32Array, dim: int) -> None:
+def check_block(block: Float32Array, dim: int) -> None:
+    """Refuse a block of a gallery that is not float32 of a dim.
+
+    Raises:
+        ValueError: naming dtype and shape.
+    """
     if block.ndim != 2 or block.dtype != np.float32 or block.shape[1] != dim:
         raise ValueError(
             f"gallery blocks must be float32 of shape (n, {dim}), like the queries, "

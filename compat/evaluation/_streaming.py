@@ -2,47 +2,37 @@
 
 First the relevant items are picked out of the gallery and scored. Then every chunk's scores are
 compared with them while they are in the processor's cache, so what is held does not grow with the
-gallery. Relevant items near the top are counted by looking at the few scores that reach them; those
-far down by comparing them with all scores.
+gallery.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from registry.arrays import BoolArray, Float32Array, Int64Array
+from registry.arrays import Float32Array, Float64Array, Int64Array
 
+from ._counter import Counter
+from ._depth import COST_OF_HOLDING, plan_depth, sampled_positions, worst_first
+from ._parts import run_parts
 from ._relevance import Relevance
-from ._scoring import CHUNK, PairPlaces, Piece, count_true, exactly, stream_scores
+from ._scoring import PairPlaces, check_block, exactly, stream_scores
 from ._ties import Ranks
 from ._top import TopItems
 
-FEW = 32  # relevant items of a query that are counted so
+FEW = 64  # relevant items of a query that may be counted so
 
-_DEEP = 1 / 64  # share of the gallery above an item from where on all scores are compared with it
-_MOST = 0.4  # share of a piece's queries that is quicker compared whole than picked out
-_BATCH = 256  # relevant items whose queries' scores are picked out at a time
-_PARTS = 8  # of a chunk, whose maxima are looked at first
-_MANY = 0.4  # share of the maxima that is more than is looked at one by one
+_PAIRS = 4096  # of a query and a relevant item that are scored roughly at a time
 
 
-def rank_few(  # noqa: PLR0913 -- three arrays, the gallery and how to go through it
-    queries: Float32Array,
-    gallery: Sequence[Float32Array],
-    relevance: Relevance,
-    excluded: Int64Array,
-    *,
-    is_l2: bool,
-    n_rows: int,
-    top_k: int = 0,
-) -> tuple[Ranks, TopItems | None]:
-    """Return the ranks of each query's relevant items, and its first items if `top_k` is not 0.
+@dataclass(frozen=True, slots=True, eq=False)
+class Few:
+    """Queries with few relevant items, and how they are ranked.
 
-    The gallery is read twice: to pick the relevant items, and to count.
-
-    Args:
+    Attributes:
         queries: Shape: (n_queries, dim)
         gallery: blocks in order. Shape of each: (any, dim)
         relevance: of the same queries, none empty, none holding its excluded item.
@@ -50,40 +40,128 @@ def rank_few(  # noqa: PLR0913 -- three arrays, the gallery and how to go throug
         is_l2: score by squared distance instead of inner product.
         n_rows: queries whose scores are held at a time.
         top_k: how many first items are wanted.
+        n_threads: threads that count.
     """
-    own = _score_relevant(queries, gallery, relevance, is_l2=is_l2, n_rows=n_rows)
-    losing = np.flatnonzero(excluded >= 0)
-    absent = PairPlaces(losing, excluded[losing], n_rows)
-    counter = _Counter(own, relevance)
-    top = TopItems.empty(len(queries), top_k) if top_k else None
-    for piece in stream_scores(queries, gallery, relevance.n_gallery, is_l2=is_l2, n_rows=n_rows):
-        _, rows, columns = absent.within(piece)
-        piece.scores[rows, columns] = -np.inf
-        counter.count(piece, top)
-    return counter.ranks(), top
+
+    queries: Float32Array
+    gallery: Sequence[Float32Array]
+    relevance: Relevance
+    excluded: Int64Array
+    is_l2: bool
+    n_rows: int
+    top_k: int
+    n_threads: int
+
+    def take(self, order: Int64Array) -> Few:
+        """Return the queries in another order."""
+        return replace(
+            self,
+            queries=self.queries[order],
+            relevance=self.relevance.take(order),
+            excluded=self.excluded[order],
+        )
 
 
-def _score_relevant(
-    queries: Float32Array,
-    gallery: Sequence[Float32Array],
-    relevance: Relevance,
-    *,
-    is_l2: bool,
-    n_rows: int,
+def rank_few(few: Few) -> tuple[Int64Array, Ranks, TopItems | None] | None:
+    """Rank for those queries for which it is quicker so than with all scores held.
+
+    The gallery is read twice: to pick the relevant items, and to count. Queries with as many deep
+    relevant items are counted beside each other.
+
+    Returns:
+        Which queries, in the order of the following; their ranks; any first items. None if it is
+        quicker for none.
+    """
+    n_gallery = few.relevance.n_gallery
+    sample = sampled_positions(n_gallery)
+    positions = np.union1d(few.relevance.indices, sample)
+    vectors = _picked(exactly(few.gallery, n_gallery), positions, few.queries.shape[1])
+    n_deep, cost = _plan(few, positions, vectors, sample)
+    order = np.argsort(-n_deep, kind="stable")
+    order = order[cost[order] <= COST_OF_HOLDING]
+    if len(order) == 0:
+        return None
+    few = few.take(order)
+    own = _score_relevant(few, positions, vectors)
+    counter = Counter(own, few.relevance, n_deep[order])
+    top = TopItems.empty(len(order), few.top_k) if few.top_k else None
+    _count(few, counter, top)
+    return order, counter.ranks(), top
+
+
+def _count(few: Few, counter: Counter, top: TopItems | None) -> None:
+    losing = np.flatnonzero(few.excluded >= 0)
+    absent = PairPlaces(losing, few.excluded[losing], few.n_rows)
+    pieces = stream_scores(
+        few.queries, few.gallery, few.relevance.n_gallery, is_l2=few.is_l2, n_rows=few.n_rows
+    )
+    with ThreadPoolExecutor(few.n_threads) as pool:
+        for piece in pieces:
+            if len(losing):
+                _, rows, columns = absent.within(piece)
+                piece.scores[rows, columns] = -np.inf
+            run_parts(pool, lambda part: counter.count(part, top), piece.parts(few.n_threads))
+    counter.finish(top)
+
+
+def _plan(
+    few: Few, positions: Int64Array, vectors: Float32Array, sample: Int64Array
+) -> tuple[Int64Array, Float64Array]:
+    """Return how many relevant items of each query are deep and the cost, as a sample tells."""
+    sampled = vectors[np.searchsorted(positions, sample)]
+    indptr = few.relevance.indptr
+    asking = np.repeat(np.arange(len(few.queries)), few.relevance.n_relevant)
+    place = np.searchsorted(positions, few.relevance.indices)
+    n_deep, cost = np.empty(len(few.queries), np.int64), np.empty(len(few.queries))
+    with np.errstate(all="ignore"):  # what is not finite is refused when it is scored
+        own = _rough_scores(few, asking, vectors, place)
+        for start in range(0, len(cost), few.n_rows):
+            rows = slice(start, start + few.n_rows)
+            scores = few.queries[rows] @ sampled.T
+            if few.is_l2:
+                scores -= _half_squares(sampled)
+            ends = indptr[start : start + few.n_rows + 1]
+            worst = worst_first(own[ends[0] : ends[-1]], ends - ends[0])
+            n_deep[rows], cost[rows] = plan_depth(worst, scores)
+    return n_deep, cost
+
+
+def _rough_scores(
+    few: Few, asking: Int64Array, vectors: Float32Array, place: Int64Array
 ) -> Float32Array:
+    """Return the scores of pairs of queries and vectors, rounded in some way or other."""
+    scores = np.empty(len(asking), dtype=np.float32)
+    for start in range(0, len(asking), _PAIRS):
+        pairs = slice(start, start + _PAIRS)
+        found = vectors[place[pairs]]
+        scores[pairs] = np.einsum("ij,ij->i", few.queries[asking[pairs]], found)
+        if few.is_l2:
+            scores[pairs] -= _half_squares(found)
+    return scores
+
+
+def _half_squares(vectors: Float32Array) -> Float32Array:
+    halves: Float32Array = np.einsum("ij,ij->i", vectors, vectors) / 2
+    return halves
+
+
+def _score_relevant(few: Few, positions: Int64Array, vectors: Float32Array) -> Float32Array:
     """Score the relevant items, in products of the very shape that the whole gallery's have."""
-    positions, which = np.unique(relevance.indices, return_inverse=True)
-    vectors = _picked(exactly(gallery, relevance.n_gallery), positions, queries.shape[1])
-    own = np.empty(len(which), dtype=np.float32)
-    for start in range(0, len(queries), n_rows):
-        rows = slice(start, min(start + n_rows, len(queries)))
-        pairs = slice(relevance.indptr[rows.start], relevance.indptr[rows.stop])
-        asked, column = np.unique(which[pairs], return_inverse=True)
-        row = np.repeat(np.arange(rows.stop - start), relevance.n_relevant[rows])
+    place = np.searchsorted(positions, few.relevance.indices)
+    own = np.empty(len(place), dtype=np.float32)
+    for start in range(0, len(few.queries), few.n_rows):
+        rows = slice(start, min(start + few.n_rows, len(few.queries)))
+        pairs = slice(few.relevance.indptr[rows.start], few.relevance.indptr[rows.stop])
+        asked, column = np.unique(place[pairs], return_inverse=True)
+        row = np.repeat(np.arange(rows.stop - start), few.relevance.n_relevant[rows])
         found = own[pairs]
-        places = PairPlaces(row, column, n_rows)
+        places = PairPlaces(row, column, few.n_rows)
         for piece in stream_scores(
-            queries[rows], [vectors[asked]], len(asked), is_l2=is_l2, n_rows=n_rows
+            few.queries[rows],
+            [vectors[asked]],
+            len(asked),
+            is_l2=few.is_l2,
+            n_rows=few.n_rows,
         ):
             inside, at, columns = places.within(piece)
             found[inside] = piece.scores[at, columns]
@@ -95,155 +173,8 @@ def _picked(gallery: Iterable[Float32Array], positions: Int64Array, dim: int) ->
     found = np.empty((len(positions), dim), dtype=np.float32)
     first = 0
     for block in gallery:
+        check_block(block, dim)
         low, high = np.searchsorted(positions, [first, first + len(block)])
-        if block.ndim == 2 and block.shape[1] == dim:  # others are refused when they are scored
-            found[low:high] = block[positions[low:high] - first]
+        found[low:high] = block[positions[low:high] - first]
         first += len(block)
     return found
-
-
-class _Counter:
-    """Counts, piece by piece, what scores above each relevant item and what ties with it."""
-
-    def __init__(self, own: Float32Array, relevance: Relevance) -> None:
-        self._relevance, self._own_pairs = relevance, own
-        n_relevant = relevance.n_relevant
-        self._row = np.repeat(np.arange(len(n_relevant)), n_relevant)
-        self._place = np.arange(len(own)) - np.repeat(relevance.indptr[:-1], n_relevant)
-        shape = (len(n_relevant), int(n_relevant.max()))
-        # worst first; where a query has fewer, nothing is above and nothing ties
-        self._own = np.full(shape, np.inf, dtype=np.float32)
-        self._own[self._row, self._place] = own[np.lexsort((own, self._row))]
-        self._near = self._own.copy()  # without those far down
-        self._reach = np.full(shape[0], np.inf, dtype=np.float32)
-        self._above, self._tied = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-
-    def count(self, piece: Piece, top: TopItems | None) -> None:
-        """Count one piece, and offer its scores for the first items."""
-        rows = piece.rows
-        if piece.first == 0:
-            self._count_all(piece, np.isfinite(self._own[rows]))
-            self._part(piece)
-            if top is not None:
-                _begin(top, piece)
-            return
-        self._count_all(piece, self._own[rows] != self._near[rows])
-        reach, best = self._reach[rows], None if top is None else top.least[rows]
-        found = _reaching(piece.items, reach if best is None else np.minimum(reach, best))
-        if found is None:  # the first chunk was unlike this one
-            self._count_all(piece, np.isfinite(self._near[rows]))
-            if top is not None:
-                top.take_all(rows.start, piece.scores, piece.first)
-            return
-        row, item, scores = found
-        if top is not None:
-            top.offer(row + rows.start, item + piece.first, scores)
-        self._count_near(rows.start, row, scores)
-
-    def ranks(self) -> Ranks:
-        """Return the ranks, best first within each query."""
-        order = np.lexsort((-self._own_pairs, self._row))
-        best_first = self._row, self._relevance.n_relevant[self._row] - 1 - self._place
-        gains = self._relevance.gains
-        return Ranks.from_counts(
-            self._relevance.indptr,
-            self._above[best_first],
-            self._tied[best_first],
-            None if gains is None else gains[order],
-        )
-
-    def _part(self, piece: Piece) -> None:
-        """Tell relevant items near the top from those far down by the first chunk."""
-        reached = self._above[piece.rows] + self._tied[piece.rows]
-        near = self._near[piece.rows]
-        near[reached > _DEEP * piece.n_items] = np.inf
-        self._reach[piece.rows] = near.min(axis=1)
-
-    def _count_all(self, piece: Piece, wanted: BoolArray) -> None:
-        """Compare some relevant items with all scores of their queries.
-
-        Args:
-            piece: the scores.
-            wanted: which places. Shape: (n_rows, n_places)
-        """
-        n_wanted = np.count_nonzero(wanted, axis=0)
-        whole = np.arange(len(wanted))
-        # a place that most queries want is quicker compared whole than picked out
-        for place in np.flatnonzero(n_wanted > _MOST * len(wanted)):
-            own = np.where(wanted[:, place], self._own[piece.rows, place], np.inf)
-            self._compare(piece, piece.items, own, (whole, np.full_like(whole, place)))
-        few = wanted & (n_wanted <= _MOST * len(wanted))
-        rows, places = np.nonzero(few)
-        for start in range(0, len(rows), _BATCH):
-            at = rows[start : start + _BATCH], places[start : start + _BATCH]
-            picked = np.take(piece.items, at[0], axis=1)
-            self._compare(piece, picked, self._own[piece.rows][at], at)
-
-    def _compare(
-        self,
-        piece: Piece,
-        items: Float32Array,
-        own: Float32Array,
-        at: tuple[Int64Array, Int64Array],
-    ) -> None:
-        self._above[piece.rows][at] += count_true(items > own)
-        self._tied[piece.rows][at] += count_true(items == own)
-
-    def _count_near(self, first_row: int, rows: Int64Array, scores: Float32Array) -> None:
-        """Compare the relevant items near the top with the scores that reach them.
-
-        Args:
-            first_row: the piece's first query.
-            rows: which query of the piece, ascending. Shape: (n,)
-            scores: Shape: (n,)
-        """
-        if len(rows) == 0:
-            return
-        starts = np.flatnonzero(np.diff(rows, prepend=-1))
-        own, at = self._near[first_row + rows], first_row + rows[starts]
-        self._above[at] += np.add.reduceat(scores[:, None] > own, starts, axis=0, dtype=np.int64)
-        self._tied[at] += np.add.reduceat(scores[:, None] == own, starts, axis=0, dtype=np.int64)
-
-
-def _begin(top: TopItems, piece: Piece) -> None:
-    """Offer the first chunk: the k-th best maximum is at most the k-th best score."""
-    k, best = top.scores.shape[1], _maxima(piece.items)
-    found = None
-    if k <= len(best) and piece.n_items == CHUNK:
-        found = _reaching(piece.items, np.partition(best, len(best) - k, axis=0)[len(best) - k])
-    if found is None:
-        top.take_all(piece.rows.start, piece.scores)
-    else:
-        top.offer(found[0] + piece.rows.start, found[1], found[2])
-
-
-def _maxima(items: Float32Array) -> Float32Array:
-    """Return the best of every few items. Shape: (CHUNK / _PARTS, n_rows)."""
-    parts = items.reshape(_PARTS, -1, items.shape[1])
-    best: Float32Array = np.maximum(parts[0], parts[1])
-    for part in parts[2:]:
-        np.maximum(best, part, out=best)
-    return best
-
-
-def _reaching(
-    items: Float32Array, least: Float32Array
-) -> tuple[Int64Array, Int64Array, Float32Array] | None:
-    """Return row, item and score of what scores at least so much, or None if that is too many.
-
-    Maxima over a few items each are taken first: most need no closer look.
-
-    Args:
-        items: Shape: (CHUNK, n_rows)
-        least: Shape: (n_rows,)
-    """
-    parts, best = items.reshape(_PARTS, -1, items.shape[1]), _maxima(items)
-    hit = np.flatnonzero(best >= least)
-    if len(hit) > _MANY * best.size:
-        return None
-    slot, row = np.divmod(hit, items.shape[1])
-    scores = parts[:, slot, row]
-    part, which = np.nonzero(scores >= least[row])
-    order = np.argsort(row[which], kind="stable")
-    part, which = part[order], which[order]
-    return row[which], part * len(best) + slot[which], scores[part, which]

@@ -8,6 +8,9 @@ import numpy as np
 
 from registry.arrays import Float32Array, Int64Array
 
+_SAMPLE = 4096  # scores that tell how good the best of a long row are
+_LITTLE = 4  # a quarter of a row
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TopItems:
@@ -29,6 +32,10 @@ class TopItems:
             np.full((n_queries, k), -1, dtype=np.int64),
             np.full((n_queries, k), -np.inf, dtype=np.float32),
         )
+
+    def first(self, k: int) -> TopItems:
+        """Return the first k of them, or all if there are not so many."""
+        return TopItems(self.positions[:, :k], self.scores[:, :k])
 
     @property
     def least(self) -> Float32Array:
@@ -60,22 +67,54 @@ class TopItems:
         better = np.flatnonzero(scores > self.least[rows])
         if len(better) == 0:
             return
+        rows, positions, scores = rows[better], positions[better], scores[better]
+        starts = np.flatnonzero(np.diff(rows, prepend=-1))
+        n_offered = np.diff(starts, append=len(rows))
+        which = np.repeat(np.arange(len(starts)), n_offered)
+        place = np.arange(len(rows)) - starts[which]
         k = self.scores.shape[1]
-        held = rows[better][np.flatnonzero(np.diff(rows[better], prepend=-1))]
-        row = np.concatenate([np.repeat(held, k), rows[better]])
-        score = np.concatenate([self.scores[held].ravel(), scores[better]])
-        position = np.concatenate([self.positions[held].ravel(), positions[better]])
-        order = np.lexsort((position, -score, row))
-        starts = np.searchsorted(row[order], held)
-        kept = order[starts[:, None] + np.arange(k)]
-        self.scores[held], self.positions[held] = score[kept], position[kept]
+        for first in range(0, int(n_offered.max()), k):  # so many of a query at a time
+            now = np.flatnonzero((place >= first) & (place < first + k))
+            self._merge(rows[starts], which[now], place[now] - first, positions[now], scores[now])
+
+    def _merge(
+        self,
+        held: Int64Array,
+        which: Int64Array,
+        place: Int64Array,
+        positions: Int64Array,
+        scores: Float32Array,
+    ) -> None:
+        """Merge up to k items each into the first items of some queries."""
+        k = self.scores.shape[1]
+        width = k + int(place.max()) + 1
+        score = np.full((len(held), width), -np.inf, dtype=np.float32)
+        position = np.full((len(held), width), -1, dtype=np.int64)
+        score[:, :k], position[:, :k] = self.scores[held], self.positions[held]
+        score[which, k + place], position[which, k + place] = scores, positions
+        # positions ascend, so that of equal scores the first one stays the first
+        kept = np.argsort(-score, axis=1, kind="stable")[:, :k]
+        self.scores[held] = np.take_along_axis(score, kept, axis=1)
+        self.positions[held] = np.take_along_axis(position, kept, axis=1)
 
 
 def _first(row: Float32Array, k: int) -> Int64Array:
     """Return where the k best of a row are; of equal ones, the first."""
     if len(row) <= k:
         return np.arange(len(row))
+    likely = _likely(row, k)
+    if likely is not None:
+        return likely[_first(row[likely], k)]
     least = np.partition(row, len(row) - k)[len(row) - k]
     above = np.flatnonzero(row > least)
     tied = np.flatnonzero(row == least)[: k - len(above)]
     return np.concatenate([above, tied])
+
+
+def _likely(row: Float32Array, k: int) -> Int64Array | None:
+    """Return what may be among the k best as a sample of the row tells, if that is little."""
+    sample = row[:: max(1, len(row) // _SAMPLE)]
+    if len(sample) < k or len(row) < _LITTLE * _SAMPLE:
+        return None
+    found = np.flatnonzero(row >= np.partition(sample, len(sample) - k)[len(sample) - k])
+    return found if _LITTLE * len(found) < len(row) else None

@@ -105,7 +105,7 @@ def identify(
     pairs = PairScores(queries, gallery, relevance, excluded, is_l2=check_metric(metric))
     other = np.full(len(queries), _NOBODY)
     for piece in pairs.impostors():
-        best = piece.items.max(axis=0)
+        best = piece.whole.max(axis=1)
         other[piece.rows] = np.maximum(other[piece.rows], best)
     mate = np.full(len(queries), _NOBODY)
     np.maximum.at(mate, pairs.asking, pairs.genuine)

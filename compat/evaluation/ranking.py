@@ -12,23 +12,18 @@ from typing import Literal
 
 import numpy as np
 
-from registry.arrays import BoolArray, Float32Array, Float64Array, Int64Array
+from registry.arrays import Float32Array, Float64Array, Int64Array
 
 from . import _ties
 from ._arguments import check_metric, check_queries, checked_excluded
-from ._counting import rank_positives
+from ._jobs import Job
 from ._relevance import Relevance
-from ._scoring import CHUNK, ROWS, exactly, padded, score_block
-from ._streaming import FEW, rank_few
 from ._top import TopItems
+from .operating_points import OperatingPoints
 
 __all__ = ["RankingScores", "Relevance", "TopItems", "score_rankings"]
 
 _MIB = 2**20
-_PAIR_BYTES = 128  # working memory for the ranks of one relevant item
-_PIECE_ROW_BYTES = 8 * CHUNK  # and for the scores of one query with one chunk
-
-_Found = tuple[Int64Array, _ties.Ranks, TopItems | None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,6 +42,8 @@ class RankingScores:
         average_precision_at_r: AP of the first R ranks, where R items are relevant; its mean is
             mAP@R. Shape: (n_queries,)
         top: the first items of each query, if they were asked for.
+        more: further numbers, in [0, 1] too, by their names. Shape of each: (n_queries,)
+        points: what scores and thresholds do, if they were asked for.
     """
 
     average_precision: Float64Array
@@ -57,6 +54,8 @@ class RankingScores:
     reciprocal_rank: Float64Array | None = None
     average_precision_at_r: Float64Array | None = None
     top: TopItems | None = None
+    more: Mapping[str, Float64Array] = field(default_factory=dict)
+    points: OperatingPoints | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -68,7 +67,7 @@ class RankingScores:
 
         Args:
             name: ``mAP``, ``MRR``, ``mAP@R``, or ``hit@k``, ``recall@k``, ``nDCG@k`` with a k
-                that was asked for.
+                that was asked for, or one of `more`.
 
         Raises:
             ValueError: if nothing has that name.
@@ -89,7 +88,7 @@ class RankingScores:
         found = {name: values for name, values in whole.items() if values is not None}
         for family, by_k in (("hit", self.hit), ("recall", self.recall), ("nDCG", self.ndcg)):
             found |= {f"{family}@{k}": values for k, values in by_k.items()}
-        return found
+        return found | dict(self.more)
 
 
 def score_rankings(  # noqa: PLR0913 (one door, three arrays and four named settings)
@@ -102,6 +101,7 @@ def score_rankings(  # noqa: PLR0913 (one door, three arrays and four named sett
     metric: Literal["inner_product", "l2"] = "inner_product",
     memory_bytes: int = 256 * _MIB,
     top_k: int = 0,
+    n_threads: int = 1,
 ) -> RankingScores:
     """Rank the whole gallery for every query and return each query's metrics.
 
@@ -127,6 +127,7 @@ def score_rankings(  # noqa: PLR0913 (one door, three arrays and four named sett
         memory_bytes: upper bound of the scores and ranks that are held at a time, for as many
             queries as fit.
         top_k: how many first items of each query are returned too, in the same pass.
+        n_threads: threads that count; the products have as many as BLAS was given.
 
     Raises:
         ValueError: if shapes disagree, a setting is out of range, a score is NaN or infinite, or
@@ -143,72 +144,9 @@ def score_rankings(  # noqa: PLR0913 (one door, three arrays and four named sett
     relevance = relevance.without(excluded)
     _check_answerable(relevance)
     blocks = [gallery] if isinstance(gallery, np.ndarray) else gallery
-    job = _Job(queries, blocks, relevance, excluded, is_l2, top_k)
-    is_few = relevance.n_relevant <= FEW
-    found = [job.stream(rows, memory_bytes) for rows in job.few_at_a_time(is_few, memory_bytes)]
-    found += [job.hold(rows) for rows in job.many_at_a_time(~is_few, memory_bytes)]
-    rows, ranks, tops = zip(*found, strict=True)
+    job = Job(queries, blocks, relevance, excluded, is_l2, top_k, memory_bytes, n_threads)
+    rows, ranks, tops = zip(*job.run(), strict=True)
     return _joined(np.concatenate(rows), [_metrics_of(r, depths) for r in ranks], tops, depths)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Job:
-    """What is ranked, and by what."""
-
-    queries: Float32Array
-    gallery: Sequence[Float32Array]
-    relevance: Relevance
-    excluded: Int64Array
-    is_l2: bool
-    top_k: int
-
-    def stream(self, rows: Int64Array, memory_bytes: int) -> _Found:
-        """Rank for queries with few relevant items, without holding their scores."""
-        ranks, top = rank_few(
-            self.queries[rows],
-            self.gallery,
-            self.relevance.take(rows),
-            self.excluded[rows],
-            is_l2=self.is_l2,
-            n_rows=min(ROWS, max(1, memory_bytes // 2 // _PIECE_ROW_BYTES)),
-            top_k=self.top_k,
-        )
-        return rows, ranks, top
-
-    def hold(self, rows: Int64Array) -> _Found:
-        """Rank for queries with many relevant items, holding all of their scores."""
-        n_gallery = self.relevance.n_gallery
-        scores = np.empty((len(rows), padded(n_gallery)), dtype=np.float32)
-        streamed = exactly(self.gallery, n_gallery)
-        score_block(self.queries[rows], streamed, scores, is_l2=self.is_l2)
-        held = scores[:, :n_gallery]
-        ranks = rank_positives(held, self.relevance.take(rows), self.excluded[rows])
-        if self.top_k == 0:
-            return rows, ranks, None
-        losing = np.flatnonzero(self.excluded[rows] >= 0)
-        held[losing, self.excluded[rows[losing]]] = -np.inf
-        top = TopItems.empty(len(rows), self.top_k)
-        top.take_all(0, held)
-        return rows, ranks, top
-
-    def few_at_a_time(self, chosen: BoolArray, memory_bytes: int) -> list[Int64Array]:
-        """Part queries so that their relevant items, vectors and ranks, fit."""
-        rows = np.flatnonzero(chosen)
-        pair_bytes = _PAIR_BYTES + 4 * self.queries.shape[1]
-        most = int(self.relevance.n_relevant[rows].max(initial=1))
-        _check_memory(memory_bytes, 2 * max(most * pair_bytes, _PIECE_ROW_BYTES))
-        n_rows = memory_bytes // 2 // (most * pair_bytes)
-        return [rows[start : start + n_rows] for start in range(0, len(rows), n_rows)]
-
-    def many_at_a_time(self, chosen: BoolArray, memory_bytes: int) -> list[Int64Array]:
-        """Part queries so that all of their scores, and the ranks, fit."""
-        rows = np.flatnonzero(chosen)
-        most = int(self.relevance.n_relevant[rows].max(initial=1))
-        row_bytes = 4 * padded(self.relevance.n_gallery) + _PAIR_BYTES * most
-        if len(rows):
-            _check_memory(memory_bytes, row_bytes)
-        n_rows = max(1, memory_bytes // row_bytes)
-        return [rows[start : start + n_rows] for start in range(0, len(rows), n_rows)]
 
 
 def _metrics_of(ranks: _ties.Ranks, ks: Sequence[int]) -> RankingScores:
@@ -251,13 +189,6 @@ def _joined(
         if held
         else None,
     )
-
-
-def _check_memory(memory_bytes: int, needed: int) -> None:
-    if memory_bytes < needed:
-        raise ValueError(
-            f"memory_bytes must hold at least one query, {needed}, but got {memory_bytes}"
-        )
 
 
 def _checked_ks(ks: Sequence[int]) -> Sequence[int]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from compat.attempts import digest_questions
+from collections.abc import Mapping
+
+from compat.attempts import digest_questions, paying
 from compat.probes import Probe, digest_array
 from registry.domain.attempts import Attempt
 from registry.domain.canonical import Json, digest_json
@@ -12,11 +14,17 @@ from registry.service import Registry
 
 
 def count_attempt(
-    registry: Registry, gallery: str, candidate: ModelVersion, probe: Probe, policy: Policy
+    registry: Registry,
+    gallery: str,
+    candidate: ModelVersion,
+    probe: Probe,
+    policy: Policy,
+    training: Mapping[str, Json],
 ) -> Attempt:
     """Return which attempt it is to certify a candidate on a gallery with some queries.
 
-    The same candidate, vectors, gallery content and policy once more are the same attempt.
+    The same candidate, vectors, gallery content, training data and policy once more are the same
+    attempt.
     """
     run = digest_json(
         {
@@ -24,10 +32,13 @@ def count_attempt(
             "probe": probe.digest,
             "reembedded": None if (re := probe.reembedded) is None else digest_array(re.vectors),
             "policy": policy.digest,
+            "training": dict(training),
+            "seen": None if (seen := probe.queries.seen) is None else digest_array(seen),
             "gallery": _content(registry, gallery),
         }
     )
-    return registry.certificates.attempt(gallery, digest_questions(probe.queries), run)
+    found = registry.certificates.attempt(gallery, digest_questions(probe.queries), run)
+    return paying(policy, found)
 
 
 def _content(registry: Registry, name: str) -> dict[str, Json]:

@@ -9,7 +9,7 @@ import numpy as np
 from compat.cells import SearchedItems, itself_among, relevance_of
 from compat.evaluation.qrels import relevance_from_qrels
 from compat.probes import Labels, Probe, align_labels
-from registry.arrays import Float32Array, Int64Array
+from registry.arrays import Float32Array, Int64Array, LabelArray
 from registry.domain.versions import ModelVersion
 from registry.errors import InvalidInputError, SpaceMismatchError
 from registry.galleries.segments import SegmentReader
@@ -97,18 +97,28 @@ def check_judgements(registry: Registry, gallery: str, asked: Labels) -> None:
     Raises:
         InvalidInputError: if there are such, or a query has none above 0.
     """
-    galleries = registry.galleries
     if asked.qrels is None:
         return
+    try:
+        relevance_from_qrels(asked.qrels, asked.ids, live_ids(registry, gallery))
+    except ValueError as error:
+        raise InvalidInputError(
+            f"the judgements do not fit gallery {gallery!r}: {error}"
+        ) from error
+
+
+def live_ids(registry: Registry, gallery: str) -> LabelArray:
+    """Return the ids of all items that can be found, whichever version embedded them.
+
+    Raises:
+        InvalidInputError: if there are none.
+    """
+    galleries = registry.galleries
     readers = [
         reader
         for version in galleries.get(gallery).versions()
         for reader in galleries.readers(gallery, version)
     ]
-    ids = np.concatenate([reader.take_ids(reader.live_positions()) for reader in readers])
-    try:
-        relevance_from_qrels(asked.qrels, asked.ids, ids)
-    except ValueError as error:
-        raise InvalidInputError(
-            f"the judgements do not fit gallery {gallery!r}: {error}"
-        ) from error
+    if not readers:
+        raise InvalidInputError(f"gallery {gallery!r} holds no items", hint="add some first")
+    return np.concatenate([reader.take_ids(reader.live_positions()) for reader in readers])

@@ -3,98 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 
-from compat.cells import SearchedItems, measure_cell
+from compat.cells import SearchedItems
 from compat.evaluation.ranking import RankingScores
+from compat.guarantee import with_guarantee
 from compat.integrity import check_probe_vectors
-from compat.matrix import ByMetric, cell_name, mixed_name, served_name
-from compat.mixing import MixedItems, measure_mixed, nest_shares
-from compat.probes import Probe, digest_array
+from compat.matrix import ByMetric, cell_name, mixed_name, raw_name, served_name
+from compat.mixing import MixedItems, MixedQueries
+from compat.probes import digest_array
 from compat.served import exactly_served, measure_served, served_metrics
-from registry.arrays import LabelArray
 from registry.domain.canonical import digest_json
-from registry.domain.certificates import ON_MIXED, ON_OLD, ON_SERVED, mixed_place
 from registry.domain.contracts import Contract, ContractKind
-from registry.domain.galleries import Gallery
-from registry.domain.policies import Policy
+from registry.domain.places import ON_MIXED, ON_OLD, ON_SERVED, mixed_place
+from registry.domain.refs import VersionRef
 from registry.domain.versions import ModelVersion
 from registry.errors import UndeclaredComparisonError
 from registry.galleries.search import SearchTarget
-from registry.service import Registry
 
+from .bench import Bench, Measured
 from .items import check_answerable, check_space, reembedded_items, stored_items
-from .pairs import (
-    TOP_K,
-    Pair,
-    Study,
-    metric_ks,
-    paired,
-    study_pair,
-    top_depth,
-)
-
-
-@dataclass(slots=True)
-class Measured:
-    """All that was measured of a candidate against one old version.
-
-    Attributes:
-        forward: the candidate's queries on the old vectors.
-        back: old queries on the candidate's vectors, or None if that was not measured.
-        cells: per-query scores by ``query version -> gallery version``, of exact search.
-        served: what the gallery's own index finds, by a cell's name, unless it is exact.
-        item_ids: ids of the items that were searched.
-        gallery_digest: digest of the vectors that were searched.
-        gallery: the gallery as it was when its vectors were read.
-        since: number of the last event of its stream at that moment.
-    """
-
-    forward: Study
-    back: Study | None
-    gallery: Gallery
-    since: int
-    cells: dict[str, RankingScores] = field(default_factory=dict)
-    item_ids: LabelArray = field(default_factory=lambda: np.empty(0, np.int64))
-    gallery_digest: str = ""
-    served: dict[str, ByMetric] = field(default_factory=dict)
-
-    @property
-    def by_metric(self) -> dict[str, ByMetric]:
-        """The per-query numbers of every cell."""
-        exact = {cell: scores.by_name for cell, scores in self.cells.items()}
-        return {**exact, **self.served}
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """Where measuring happens.
-
-    Attributes:
-        registry: an open registry.
-        gallery: name of the gallery.
-        probe: the labelled queries.
-        policy: the rules by which this attempt is decided.
-    """
-
-    registry: Registry
-    gallery: str
-    probe: Probe
-    policy: Policy
-
-    def cell(self, query: ModelVersion, items: SearchedItems, contract: Contract) -> RankingScores:
-        """Measure one version's queries on some items."""
-        return measure_cell(
-            self.probe.vectors_of(query.ref).vectors,
-            self.probe.queries,
-            items,
-            contract=contract,
-            metric=self.registry.galleries.get(self.gallery).metric,
-            ks=metric_ks(self.policy),
-            top_k=top_depth(self.policy),
-        )
+from .merging import merge_parts
+from .pairs import Pair, Study, paired, study_pair
 
 
 def measure(bench: Bench, old: ModelVersion, new: ModelVersion) -> Measured:
@@ -114,9 +46,17 @@ def measure(bench: Bench, old: ModelVersion, new: ModelVersion) -> Measured:
     check_answerable(bench.gallery, bench.probe.queries, items)
     baseline = bench.cell(old, items, _itself(old))
     pair = Pair(new.ref, old.ref, old.ref, contract, state.gallery.metric)
-    targets = [SearchTarget(reader, contract, old.ref.number) for reader in readers]
+    by = _itself(old) if contract.has_own_encoder else contract
+    targets = [SearchTarget(reader, by, old.ref.number) for reader in readers]
     forward = study_pair(
-        pair, bench.probe, items, baseline, bench.policy, old_items=items, targets=targets
+        pair,
+        bench.probe,
+        items,
+        baseline,
+        bench.policy,
+        old_items=items,
+        targets=targets,
+        leakage=bench.trained.leakage,
     )
     segments = [s for s in state.gallery.segments if s.version == old.ref]
     measured = Measured(
@@ -126,7 +66,7 @@ def measure(bench: Bench, old: ModelVersion, new: ModelVersion) -> Measured:
         state.heads[0],
         {
             cell_name(old.ref, old.ref): baseline,
-            cell_name(new.ref, old.ref): forward.measured,
+            cell_name(new.ref, old.ref): _guaranteed(bench, pair, baseline, forward, items),
         },
         items.ids,
         digest_json(
@@ -139,6 +79,25 @@ def measure(bench: Bench, old: ModelVersion, new: ModelVersion) -> Measured:
     return measured
 
 
+def _guaranteed(
+    bench: Bench, pair: Pair, baseline: RankingScores, forward: Study, items: SearchedItems
+) -> RankingScores:
+    """Return the certified cell, with the queries whose first hit is guaranteed."""
+    old, new = (
+        bench.probe.vectors_of(ref).vectors for ref in (pair.baseline_version, pair.asked_by)
+    )
+    return with_guarantee(
+        forward.measured,
+        baseline,
+        old_queries=old,
+        new_queries=new,
+        asked=bench.probe.queries,
+        items=items,
+        contract=pair.contract,
+        metric=pair.metric,
+    )
+
+
 def _measure_on_index(
     bench: Bench,
     old: ModelVersion,
@@ -148,6 +107,7 @@ def _measure_on_index(
     measured: Measured,
 ) -> None:
     """Measure what the gallery's own index finds for both versions, and what is required of it."""
+    pair = measured.forward.pair
     cells = [cell_name(version.ref, old.ref) for version in (old, new)]
     numbers: list[ByMetric] = [
         exactly_served(measured.cells[cell].by_name, bench.policy) for cell in cells
@@ -156,8 +116,10 @@ def _measure_on_index(
     if not spec.is_exact:
         itself = [replace(target, contract=_itself(old)) for target in targets]
         numbers = [
-            _measure_served(bench, version, searched, items, measured)
-            for version, searched in ((old, itself), (new, targets))
+            _measure_served(bench, cell, asked_by, searched, items, measured)
+            for cell, asked_by, searched in zip(
+                cells, (old.ref, pair.asked_by), (itself, targets), strict=True
+            )
         ]
         names = [served_name(cell, spec.backend, spec.factory) for cell in cells]
         measured.served |= dict(zip(names, numbers, strict=True))
@@ -168,15 +130,15 @@ def _measure_on_index(
 
 def _measure_served(
     bench: Bench,
-    query: ModelVersion,
+    cell: str,
+    asked_by: VersionRef,
     targets: Sequence[SearchTarget],
     items: SearchedItems,
     measured: Measured,
 ) -> ByMetric:
-    cell = cell_name(query.ref, targets[0].reader.segment.version)
     return measure_served(
         targets,
-        bench.probe.vectors_of(query.ref).vectors,
+        bench.probe.vectors_of(asked_by).vectors,
         bench.probe.queries,
         items,
         measured.gallery.metric,
@@ -214,7 +176,15 @@ def _measure_back(
     to_new = _contract(bench, old, new)
     pair = Pair(old.ref, new.ref, old.ref, to_new, state.gallery.metric)
     baseline = measured.cells[cell_name(old.ref, old.ref)]
-    back = study_pair(pair, bench.probe, again, baseline, bench.policy, old_items=items)
+    back = study_pair(
+        pair,
+        bench.probe,
+        again,
+        baseline,
+        bench.policy,
+        old_items=items,
+        leakage=bench.trained.leakage,
+    )
     measured.cells[cell_name(old.ref, new.ref)] = back.measured
     mixed = replace(mixed, old_contract=_itself(old), new_contract=to_new)
     measured.back = _measure_mixed(bench, old, mixed, back, measured)
@@ -225,20 +195,30 @@ def _measure_mixed(
 ) -> Study:
     """Measure a version's queries on the gallery as a partial backfill would leave it."""
     policy, baseline = bench.policy, study.scores[ON_OLD].baseline
-    shares, rng = policy.mixed, np.random.default_rng([policy.seed, 2])
-    for share, is_new in zip(shares, nest_shares(len(items.new), shares, rng), strict=True):
-        found = measure_mixed(
-            bench.probe.vectors_of(query.ref).vectors,
-            bench.probe.queries,
-            replace(items, is_new=is_new),
-            ks=metric_ks(policy),
-            top_k=TOP_K,
+    on_old, on_new = (
+        bench.probe.vectors_of(version if contract.has_own_encoder else query.ref).vectors
+        for version, contract in zip(
+            measured.pair_versions, (items.old_contract, items.new_contract), strict=True
         )
-        measured.cells[mixed_name(query.ref, share)] = found
+    )
+    cells = [cell_name(query.ref, version) for version in measured.pair_versions]
+    merge = merge_parts(
+        bench.probe,
+        policy,
+        MixedQueries(on_old, on_new),
+        items,
+        measured.cells[measured.baseline],
+        {cell: measured.cells[cell] for cell in cells},
+    )
+    for place, share in enumerate(policy.mixed):
+        name, found = mixed_name(query.ref, share), merge.found[place]
+        measured.cells[name] = found
+        if merge.raw:
+            measured.cells[raw_name(name)] = merge.raw[place]
         if policy.asks(ON_MIXED):
             scores = paired(bench.probe, policy, baseline, found.by_name)
             study = study.found_on(mixed_place(share), scores, policy)
-    return study
+    return replace(study, calibration=merge.maps)
 
 
 def _itself(version: ModelVersion) -> Contract:

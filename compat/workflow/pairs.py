@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from compat.calibration import DEPTH
 from compat.cells import SearchedItems, measure_cell
 from compat.certification import PairedScores, chosen_groups, find
 from compat.controls import OLD, RANDOM, ROTATED, judge_controls
 from compat.evaluation.ranking import RankingScores
 from compat.matrix import ByMetric
 from compat.probes import Probe
+from compat.score_metrics import score_rules
 from compat.served import find_served, served_metrics
 from registry.arrays import Float32Array, Float64Array, LabelArray
-from registry.domain.certificates import ON_OLD, Control, Finding, Verdict
+from registry.domain.calibration import ScoreMap
+from registry.domain.certificates import Control, Finding, Verdict
 from registry.domain.conclusions import conclude
 from registry.domain.contracts import Contract, ContractKind
 from registry.domain.galleries import Metric
+from registry.domain.places import ON_OLD
 from registry.domain.policies import Policy
 from registry.domain.refs import VersionRef
 from registry.domain.requirements import INDEX_RECALL
@@ -46,6 +50,12 @@ class Pair:
     contract: Contract
     metric: Metric
 
+    @property
+    def asked_by(self) -> VersionRef:
+        """The version whose queries meet the vectors: the vectors' own, if the contract says so."""
+        own = self.contract.has_own_encoder
+        return self.gallery_version if own else self.query_version
+
 
 @dataclass(frozen=True, slots=True)
 class Study:
@@ -59,6 +69,7 @@ class Study:
         controls: whether the gate behaved.
         planted: numbers of the candidates that were planted as controls, by name.
         served: hit@1 of each query by the search that will serve, if it was tried.
+        calibration: by pair, a map onto the baseline's scale, if mixed galleries were measured.
     """
 
     pair: Pair
@@ -68,6 +79,7 @@ class Study:
     controls: tuple[Control, ...]
     planted: Mapping[str, ByMetric]
     served: Float64Array | None
+    calibration: Mapping[str, ScoreMap] = field(default_factory=dict)
 
     def found_on(self, place: str, scores: PairedScores, policy: Policy) -> Study:
         """Return the study with what is required in one more place."""
@@ -92,6 +104,12 @@ def top_depth(policy: Policy) -> int:
     return max([TOP_K, *(int(name.removeprefix(INDEX_RECALL)) for name in of_index)])
 
 
+def hits_depth(probe: Probe, policy: Policy) -> int:
+    """Return how many first items are searched: more than are kept where scores are calibrated."""
+    kept = top_depth(policy)
+    return kept if probe.reembedded is None else max(kept, DEPTH)
+
+
 def units_of(probe: Probe, policy: Policy) -> LabelArray:
     """Return the independent unit of each query. Shape: (n_queries,)."""
     asked = probe.queries
@@ -107,6 +125,7 @@ def study_pair(  # noqa: PLR0913 -- what is studied, on what, and by which rules
     *,
     old_items: SearchedItems,
     targets: Sequence[SearchTarget] = (),
+    leakage: ByMetric | None = None,
 ) -> Study:
     """Measure a pair and run the gate and its controls.
 
@@ -119,10 +138,11 @@ def study_pair(  # noqa: PLR0913 -- what is studied, on what, and by which rules
         old_items: the same items as the baseline version embedded them.
         targets: opened segments, if the items are those of a gallery; then the search that will
             serve is compared with the exact one.
+        leakage: what was found of the queries in the candidate's training data, if there are any.
     """
-    queries = probe.vectors_of(pair.query_version).vectors
+    queries = probe.vectors_of(pair.asked_by).vectors
     bench = _Bench(pair, probe, policy)
-    measured = bench.cell(queries, items, pair.contract, top_k=top_depth(policy))
+    measured = bench.cell(queries, items, pair.contract, top_k=hits_depth(probe, policy))
     scores = paired(probe, policy, baseline.by_name, measured.by_name)
     rng = np.random.default_rng([policy.seed, 1])
     planted = {
@@ -131,14 +151,14 @@ def study_pair(  # noqa: PLR0913 -- what is studied, on what, and by which rules
         OLD: bench.old_again(old_items).by_name,
     }
     served = _served(pair, probe, items, targets) if targets else None
-    controls = judge_controls(scores, planted, served, policy)
+    controls = judge_controls(scores, planted, served, policy, leakage)
     found = find(scores, policy)
     return Study(pair, measured, {ON_OLD: scores}, found, controls, planted, served)
 
 
 def paired(probe: Probe, policy: Policy, baseline: ByMetric, candidate: ByMetric) -> PairedScores:
     """Return the numbers of the probe's queries in two cells, by the policy's units and groups."""
-    groups = chosen_groups(probe.groups, policy, len(probe.queries.ids))
+    groups = chosen_groups(probe.queries, policy)
     return PairedScores(baseline, candidate, units_of(probe, policy), groups)
 
 
@@ -152,10 +172,16 @@ class _Bench:
         self, queries: Float32Array, items: SearchedItems, contract: Contract, *, top_k: int = 0
     ) -> RankingScores:
         """Measure some vectors of the queries as if the candidate had made them."""
-        ks, metric = metric_ks(self.policy), self.pair.metric
-        asked = self.probe.queries
+        units = units_of(self.probe, self.policy)
         return measure_cell(
-            queries, asked, items, contract=contract, metric=metric, ks=ks, top_k=top_k
+            queries,
+            self.probe.queries,
+            items,
+            contract=contract,
+            metric=self.pair.metric,
+            ks=metric_ks(self.policy),
+            top_k=top_k,
+            rules=score_rules(self.policy, units, with_curve=top_k > 0),
         )
 
     def old_again(self, old_items: SearchedItems) -> RankingScores:
@@ -178,6 +204,6 @@ def _served(
     pair: Pair, probe: Probe, items: SearchedItems, targets: Sequence[SearchTarget]
 ) -> Float64Array:
     """Return hit@1 of each query by the search that will serve."""
-    queries = probe.vectors_of(pair.query_version).vectors
+    queries = probe.vectors_of(pair.asked_by).vectors
     found = find_served(targets, queries, probe.queries, items, pair.metric, depth=1)
     return found[:, 0].astype(np.float64)

@@ -10,12 +10,13 @@ from ..domain.events import EventKind
 from ..domain.redactions import Redaction
 from .events import of_kind
 from .galleries import get_gallery_id, is_superseded
-from .tables import certificates, parts, segment_indexes, segments
+from .tables import certificates, parts, probe_sets, segment_indexes, segments
 
 
 def stored_paths(connection: Connection) -> frozenset[str]:
     """Return every path that a committed row names."""
     found = {chain[-1] for chain in _evidence(connection).values()}
+    found.update(connection.execute(select(probe_sets.c.path)).scalars())
     for table in (parts, segment_indexes):
         query = select(table.c.path).join(segments).where(~is_superseded())
         found.update(connection.execute(query).scalars())

@@ -1,7 +1,7 @@
 """The tables. Rows are facts: inserted and kept, save a segment's state.
 
 No row names an item: ids lie in the files only, so that erasing an item is a matter of files
-(ADR 11). A segment that is written anew gets a row of its own, one generation higher; the row of
+(ADR 12). A segment that is written anew gets a row of its own, one generation higher; the row of
 the highest generation is the segment, those below say what it was.
 
 Times are ISO 8601 text in UTC and structured values are canonical JSON text, so that what was
@@ -157,6 +157,25 @@ deletions = Table(
     Column("deleted_at", String(32), nullable=False),
     Column("deleted_by", String(200), nullable=False),
     CheckConstraint("position >= 0", name="position_from_0"),
+)
+
+probe_sets = Table(
+    "probe_sets",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String(100), nullable=False, unique=True),
+    Column("gallery_id", ForeignKey("galleries.id"), nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("n_queries", BigInteger, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("questions", String(64), nullable=False),
+    Column("path", Text, nullable=False, unique=True),
+    Column("file_digest", String(64), nullable=False),
+    Column("n_bytes", BigInteger, nullable=False),
+    Column("created_at", String(32), nullable=False),
+    Column("created_by", String(200), nullable=False),
+    CheckConstraint("n_queries >= 1", name="n_queries_from_1"),
+    CheckConstraint("kind IN ('labels', 'judgements')", name="known_kind"),
 )
 
 certificates = Table(

@@ -8,19 +8,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from .attempts import UNCOUNTED, Attempt
+from .attempts import Attempt, of_attempts
+from .calibration import ScoreMap, read_maps
 from .canonical import Json, digest_json
 from .contracts import Contract
+from .places import ON_OLD
 from .refs import VersionRef, parse_ref
-
-# what a finding's queries searched: the old vectors exactly, those by the gallery's own index, or
-# a mixed gallery, of which each share is a place of its own
-ON_OLD, ON_SERVED, ON_MIXED = "old", "served", "mixed"
-
-
-def mixed_place(share: float) -> str:
-    """Return the name of a gallery of which that share is embedded again, as a place."""
-    return f"{ON_MIXED} {share:.0%}"
 
 
 class Verdict(StrEnum):
@@ -29,6 +22,12 @@ class Verdict(StrEnum):
     COMPATIBLE = "COMPATIBLE"
     INCOMPATIBLE = "INCOMPATIBLE"
     INCONCLUSIVE = "INCONCLUSIVE"
+
+    @property
+    def words(self) -> str:
+        """What it says of queries and vectors."""
+        known = {"COMPATIBLE": "may search", "INCOMPATIBLE": "must not search"}
+        return known.get(self, "was not shown fit to search")
 
 
 class Criterion(StrEnum):
@@ -89,10 +88,12 @@ class Control:
     """A planted case whose outcome is known beforehand: it shows that the gate can say no.
 
     Attributes:
-        name: ``random model``, ``rotated model`` or ``old model``.
+        name: ``random model``, ``rotated model``, ``old model``, ``served search`` or
+            ``no leakage``.
         expected: the verdict that a working gate gives.
         found: the verdict that it gave.
-        value: mean of the first required metric.
+        value: mean of the first required metric; of ``no leakage`` the share of the queries that
+            were found in the training data.
     """
 
     name: str
@@ -140,6 +141,11 @@ class Certificate:
             was not measured. 0 if the items that were
             measured were embedded for the purpose, as they are for the way back.
         attempt: which attempt on these questions it is; None if it is older than counting.
+        probe_set: ``name`` and ``digest`` of the registered probe set; empty if there was none.
+        training: the training data in which the queries were looked for: ``digest`` and
+            ``n_items``; empty if none were given.
+        calibration: by ``query version -> gallery version``, a map onto the baseline's own scores;
+            empty if mixed galleries were not measured. Equal maps keep the order of raw scores.
     """
 
     gallery: str
@@ -167,6 +173,9 @@ class Certificate:
     index: Mapping[str, Json] = field(default_factory=dict)
     n_gallery_rows: int = 0
     attempt: Attempt | None = None
+    probe_set: Mapping[str, Json] = field(default_factory=dict)
+    training: Mapping[str, Json] = field(default_factory=dict)
+    calibration: Mapping[str, ScoreMap] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -187,27 +196,15 @@ class Certificate:
     @property
     def statement(self) -> str:
         """The claim in one sentence."""
-        words = {
-            Verdict.COMPATIBLE: "may search",
-            Verdict.INCOMPATIBLE: "must not search",
-            Verdict.INCONCLUSIVE: "was not shown fit to search",
-        }
-        n_queries = sum({f.group: f.n_queries for f in self.findings}.values())
+        sizes = {f.group: f.n_queries for f in self.findings}
         return (
-            f"{self.query_version} {words[self.verdict]} the {self.n_gallery_items} items of "
+            f"{self.query_version} {self.verdict.words} the {self.n_gallery_items} items of "
             f"'{self.gallery}' made by {self.gallery_version} ({self.contract}): measured on "
-            f"{n_queries} queries against {self.baseline_version} on its own vectors, "
+            f"{sizes.get('all', sum(sizes.values()))} queries against "
+            f"{self.baseline_version} on its own vectors, "
             f"each {self.counted} counting once, one-sided confidence "
-            f"{self.policy['confidence_level']}{self._of_attempts}"
+            f"{self.policy['confidence_level']}{of_attempts(self.attempt, self.policy)}"
         )
-
-    @property
-    def _of_attempts(self) -> str:
-        if self.attempt is None:
-            return ""
-        if self.policy.get("attempts") == UNCOUNTED:
-            return f", attempt {self.attempt.number} on these queries, none paid for"
-        return f" over all attempts on these queries, of which it is number {self.attempt.number}"
 
     def to_json(self) -> dict[str, Json]:
         """Return the certificate as JSON values; format 1.
@@ -219,6 +216,9 @@ class Certificate:
             "index": dict(self.index),
             "n_gallery_rows": self.n_gallery_rows,
             "attempt": None if self.attempt is None else self.attempt.to_json(),
+            "probe_set": dict(self.probe_set),
+            "training": dict(self.training),
+            "calibration": {pair: found.to_json() for pair, found in self.calibration.items()},
         }
         value: dict[str, Json] = {
             "format": 1,
@@ -262,6 +262,8 @@ class Certificate:
         given["limits"] = tuple(given["limits"])
         if "attempt" in given:
             given["attempt"] = Attempt(**given["attempt"])
+        if "calibration" in given:
+            given["calibration"] = read_maps(given["calibration"])
         for name in ("issued_at", "expires_at"):
             given[name] = datetime.fromisoformat(given[name])
         return cls(**given)

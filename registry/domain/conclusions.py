@@ -13,6 +13,11 @@ from .attempts import UNCOUNTED
 from .certificates import Certificate, Control, Criterion, Finding, Verdict
 from .policies import Policy
 
+# Groups by whether the candidate was trained on a query's class. Where other groups were declared,
+# they stand in the matrix only: requirements are tried in the declared ones.
+SEEN, UNSEEN = "seen classes", "unseen classes"
+LEAKAGE = "no leakage"  # the control whose value is the share of queries in the training data
+
 
 def decide(low: float, high: float, *, criterion: Criterion, margin: float) -> Verdict:
     """Return what the bounds of candidate minus baseline show. The point estimate has no say.
@@ -53,6 +58,11 @@ def decide_finding(finding: Finding, min_units: int) -> Verdict:
     return shown if finding.n_clusters >= min_units else Verdict.INCONCLUSIVE
 
 
+def decide_leakage(share: float, max_leaked: float) -> Verdict:
+    """Return what a share of queries that are in the training data leaves of a measurement."""
+    return Verdict.COMPATIBLE if share <= max_leaked else Verdict.INCONCLUSIVE
+
+
 def combine(verdicts: Iterable[Verdict]) -> Verdict:
     """Return the verdict on all claims together: an intersection-union test [1].
 
@@ -90,14 +100,14 @@ def check_conclusion(certificate: Certificate) -> None:
     """Refuse a certificate that says more than its own findings and controls do.
 
     Every requirement of its policy must have been tried in every group of its matrix, every
-    verdict must follow from its bounds and its number of units, and the gate must have been seen to
-    say no and to say yes.
+    verdict must follow from its bounds and its number of units, the gate must have been seen to say
+    no and to say yes, and leakage must have been judged if there were training data.
 
     Raises:
         InvalidInputError: naming the first thing that does not follow.
     """
     try:
-        problem = _problem(certificate)
+        problem = _problem(certificate) or _leakage_problem(certificate)
     except ValueError as error:  # a margin or a policy that no certification would take
         problem = str(error)
     if problem:
@@ -115,7 +125,8 @@ def _problem(certificate: Certificate) -> str | None:
     for finding in certificate.findings:
         if decide_finding(finding, policy.min_units) != finding.verdict:
             return f"the bounds of {finding.what} in {finding.group!r} say something else"
-    found, shown = certificate.verdict, {control.expected for control in certificate.controls}
+    found = certificate.verdict
+    tried = {(control.name, control.expected) for control in certificate.controls}
     reasons = (
         (
             _tried(certificate) != _required(certificate, policy),
@@ -125,7 +136,19 @@ def _problem(certificate: Certificate) -> str | None:
             certificate.attempt is None and policy.attempts != UNCOUNTED,
             "its policy counts attempts, but it does not say which attempt it is",
         ),
-        (not shown >= _BOTH, "its controls do not show that the gate can say no and can say yes"),
+        (
+            not tried >= _REQUIRED or not tried <= _REQUIRED | _OPTIONAL,
+            "its controls do not show that the gate can say no and can say yes",
+        ),
+        (
+            len(tried) < len(certificate.controls),
+            "a control stands there twice",
+        ),
+        (
+            any("all" not in by_group for by_group in certificate.matrix.values()),
+            "its matrix leaves out all queries together",
+        ),
+        (_is_beyond_plan(certificate, policy), "its attempt is not among those that were planned"),
         (
             conclude(certificate.findings, certificate.controls) != found,
             f"its findings and controls do not make it {found}",
@@ -134,7 +157,31 @@ def _problem(certificate: Certificate) -> str | None:
     return next((why for is_wrong, why in reasons if is_wrong), None)
 
 
-_BOTH = {Verdict.COMPATIBLE, Verdict.INCOMPATIBLE}
+def _leakage_problem(certificate: Certificate) -> str | None:
+    limit = Policy.recorded(certificate.policy).max_leaked
+    judged = [control for control in certificate.controls if control.name == LEAKAGE]
+    if len(judged) != bool(certificate.training):
+        return f"training data and the control {LEAKAGE!r} go together"
+    if any(decide_leakage(control.value, limit) != control.found for control in judged):
+        return f"its policy and the control {LEAKAGE!r} say something else"
+    return None
+
+
+def _is_beyond_plan(certificate: Certificate, policy: Policy) -> bool:
+    attempt = certificate.attempt
+    if attempt is None or policy.attempts == UNCOUNTED:
+        return False
+    error = 1 - policy.confidence_level
+    is_paid = 0 <= attempt.spent <= error - attempt.spent_before + 1e-9
+    return not (1 <= attempt.number <= (policy.planned_attempts or attempt.number) and is_paid)
+
+
+_REQUIRED = {
+    ("random model", Verdict.INCOMPATIBLE),
+    ("rotated model", Verdict.INCOMPATIBLE),
+    ("old model", Verdict.COMPATIBLE),
+}
+_OPTIONAL = {("served search", Verdict.COMPATIBLE), (LEAKAGE, Verdict.COMPATIBLE)}
 _Claim = tuple[str, str, str, float, str]
 
 
@@ -155,6 +202,10 @@ def _required(certificate: Certificate, policy: Policy) -> list[_Claim]:
 
 
 def _groups(certificate: Certificate) -> set[str]:
-    """Return the groups that were measured; all queries count as one if there is no other."""
+    """Return the groups that requirements are tried in.
+
+    Declared ones; else those by what was trained on; else all queries as one.
+    """
     measured = {group for cell in certificate.matrix.values() for group in cell}
-    return measured - {"all"} or measured
+    parts = measured - {"all"}
+    return parts - {SEEN, UNSEEN} or parts or measured

@@ -25,6 +25,7 @@ class EventKind(StrEnum):
     SEGMENT_SEALED = "segment-sealed"
     SEGMENT_COMPACTED = "segment-compacted"
     SLOTS_ASSIGNED = "slots-assigned"
+    PROBE_REGISTERED = "probe-registered"
     CERTIFICATE_RECORDED = "certificate-recorded"
     CERTIFICATE_REVOKED = "certificate-revoked"
     EVIDENCE_REDACTED = "evidence-redacted"
@@ -37,6 +38,7 @@ class EventKind(StrEnum):
 _TRUST_KINDS = frozenset(
     {
         EventKind.GALLERY_CREATED,
+        EventKind.PROBE_REGISTERED,
         EventKind.CERTIFICATE_RECORDED,
         EventKind.CERTIFICATE_REVOKED,
         EventKind.EVIDENCE_REDACTED,
@@ -48,7 +50,7 @@ _TRUST_KINDS = frozenset(
 
 
 def model_stream(model: str) -> str:
-    """Return the stream of a model line: versions, contracts, certificates, promotions."""
+    """Return the stream of a model line: versions, contracts, probes, certificates, promotions."""
     return f"model:{model}"
 
 

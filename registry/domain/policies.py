@@ -9,7 +9,8 @@ from typing import Any
 from ..errors import InvalidInputError
 from .attempts import BY_VERDICT, UNCOUNTED, UNTIL_PASSED
 from .canonical import Json, digest_json
-from .certificates import ON_MIXED, ON_OLD, ON_SERVED, Criterion, mixed_place
+from .certificates import Criterion
+from .places import ON_MIXED, ON_OLD, ON_SERVED, mixed_place
 from .requirements import Requirement, read_requirements, refuse_unknown
 
 GAFFKE, BCA = "gaffke", "bca"
@@ -22,6 +23,8 @@ _BEFORE: Mapping[str, Json] = {
     "groups": None,
     "mixed": (0.25, 0.5, 0.75),
     "bound": GAFFKE,
+    "max_leaked": 1.0,
+    "near_duplicate": 1.0,
 }
 
 
@@ -53,6 +56,9 @@ class Policy:
         mixed: shares of the gallery, embedded again, at which mixed galleries are measured.
         bound: ``gaffke``, which holds for any number of units (ADR 5), or ``bca``, the bootstrap,
             which is approximate and too sure of itself where losses are rare.
+        max_leaked: share of the queries that may be found in the candidate's training data.
+        near_duplicate: a query is found there if its cosine with a training vector is this large,
+            or if an item of its id is there.
     """
 
     requirements: tuple[Requirement, ...] = (
@@ -74,6 +80,8 @@ class Policy:
     groups: tuple[str, ...] | None = None
     mixed: tuple[float, ...] = (0.25, 0.5, 0.75)
     bound: str = GAFFKE
+    max_leaked: float = 0.0
+    near_duplicate: float = 0.998
 
     def __post_init__(self) -> None:
         self._check_types()
@@ -99,6 +107,11 @@ class Policy:
             raise InvalidInputError(f"min_units must be at least 1 but got {self.min_units}")
         if not (1 <= self.growth <= 1e6 and 0 <= self.control_margin < 1):
             raise InvalidInputError("growth must be in [1, 1e6] and control_margin in [0, 1)")
+        if not (0 <= self.max_leaked <= 1 and 0 < self.near_duplicate <= 1):
+            raise InvalidInputError(
+                "max_leaked must be in [0, 1] and near_duplicate in (0, 1] "
+                f"but got {self.max_leaked} and {self.near_duplicate}"
+            )
 
     def _check_average(self) -> None:
         if self.average not in ("unit", "query", "ratio"):
@@ -154,7 +167,7 @@ class Policy:
         return any(rule.on == on for rule in self.requirements)
 
     def _check_types(self) -> None:
-        numbers = ("confidence_level", "control_margin", "growth")
+        numbers = ("confidence_level", "control_margin", "growth", "max_leaked", "near_duplicate")
         optional = ("largest_unit", "planned_attempts")
         given = (name for name in optional if getattr(self, name) is not None)
         whole = ("n_resamples", "valid_days", "seed", "min_units", *given)

@@ -9,7 +9,9 @@ from typing import Any
 
 from ..errors import InvalidInputError
 from .canonical import Json
-from .certificates import ON_MIXED, ON_OLD, ON_SERVED, Criterion
+from .certificates import Criterion
+from .places import ON_MIXED, ON_OLD, ON_SERVED
+from .score_metrics import KNOWN, parse_score_metric
 
 KEPT, INDEX_RECALL = "kept@", "index-recall@"  # with a k behind
 _METRIC = re.compile(r"mAP|MRR|mAP@R|(hit|recall|nDCG|kept)@[1-9][0-9]*")
@@ -24,7 +26,8 @@ class Requirement:
     Attributes:
         metric: a per-query metric: ``mAP`` (AP of each query), ``MRR`` (reciprocal rank),
             ``mAP@R``, ``hit@k``, ``recall@k``, ``nDCG@k``, or ``kept@k``: 0 where the old query had
-            a relevant item among its first k and the new one has none, else 1.
+            a relevant item among its first k and the new one has none, else 1;
+            ``index-recall@k``; or one of scores, such as ``TAR@FAR=0.01`` (`score_metrics`).
         criterion: better than the baseline, or not worse by more than the margin.
         margin: how much worse is still accepted, in units of the metric; 0 for superiority.
         on: what is searched: ``old``, the old vectors, exactly; ``served``, those by the gallery's
@@ -58,10 +61,12 @@ class Requirement:
             raise InvalidInputError(
                 f"{self.metric}: on must be 'old', 'served' or 'mixed' but got {self.on!r}"
             )
-        if not (_METRIC.fullmatch(self.metric) or _OF_INDEX.fullmatch(self.metric)):
+        is_ranking = _METRIC.fullmatch(self.metric) or _OF_INDEX.fullmatch(self.metric)
+        if not is_ranking and parse_score_metric(self.metric) is None:
             raise InvalidInputError(
                 f"no metric is named {self.metric!r}",
-                hint="known: mAP, mAP@R, MRR, hit@k, recall@k, nDCG@k, kept@k, index-recall@k",
+                hint="known: mAP, mAP@R, MRR, hit@k, recall@k, nDCG@k, kept@k, index-recall@k, "
+                + KNOWN,
             )
         if _OF_INDEX.fullmatch(self.metric) and self.on != ON_SERVED:
             raise InvalidInputError(
@@ -87,6 +92,8 @@ class Requirement:
         name = self.metric if self.on == ON_OLD else f"{self.metric} on {self.on}"
         if self.criterion is Criterion.SUPERIORITY:
             return f"{name} better"
+        if self.metric.startswith("FAR<="):
+            return name + (f", missed by at most {self.margin:g}" if self.margin else "")
         return f"{name} not worse by more than {self.margin:g}"
 
 
@@ -105,9 +112,11 @@ def read_requirements(values: Sequence[Mapping[str, Any]]) -> tuple[Requirement,
             on = str(value.get("on", ON_OLD))
             found.append(Requirement(str(value["metric"]), criterion, margin, on))
         except (KeyError, ValueError) as error:
+            own_hint = error.hint if isinstance(error, InvalidInputError) else None
             raise InvalidInputError(
                 f"policy: a requirement is wrong: {error}",
-                hint="each has a metric, a criterion ('superiority' or 'non-inferiority') "
+                hint=own_hint
+                or "each has a metric, a criterion ('superiority' or 'non-inferiority') "
                 "and a margin; 'on' is where",
             ) from error
     return tuple(found)
@@ -117,7 +126,7 @@ def refuse_unknown(
     what: str, value: Mapping[str, Any], known: Mapping[str, Any] | Sequence[str]
 ) -> None:
     """Refuse a table with a key that nobody knows."""
-    unknown = sorted(set(value) - set(known))
+    unknown = sorted(str(key) for key in set(value) - set(known))
     if unknown:
         raise InvalidInputError(
             f"{what}: unknown key {unknown[0]!r}", hint="known: " + ", ".join(known)

@@ -10,9 +10,10 @@ from pathlib import Path
 import pyarrow as pa
 
 from ..arrays import BoolArray
+from ..arrow_columns import vector_column
 from ..domain.galleries import StoredFile
 from ..errors import ConflictError, StorageError
-from .arrow_files import ID, VECTOR, vector_column, write_batches
+from .arrow_files import ID, VECTOR, write_batches
 from .segments import SegmentReader
 from .storage import resolve, store_file, verify_file
 

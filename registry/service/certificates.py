@@ -75,8 +75,8 @@ class Certificates:
                 an item that the evidence names was erased after that, it is refused.
 
         Raises:
-            InvalidInputError: if a version is not of the gallery's model line, or it claims more
-                than its findings and controls say.
+            InvalidInputError: if a version is not of the gallery's model line, it claims more than
+                its findings and controls say, or its probe set is another than the registered one.
             SpaceMismatchError: if a fingerprint or the metric is not the registered one.
             UndeclaredComparisonError: if the pair has no contract, or another one.
             ConflictError: if another attempt on the same queries was recorded meanwhile, or an item

@@ -45,14 +45,10 @@ def locate(context: Context, views: Views, gallery: str, ids: LabelArray) -> Loc
         raise InvalidInputError("there are no items to delete")
     with read(context.engine) as connection:
         state = read_state(connection, gallery)
-        live = [segment for segment in state.gallery.segments if segment.n_items > 0]
-        openers = {segment: views.opener(connection, state, segment) for segment in live}
-    found, missing = {}, set(ids.tolist())
-    for segment, opener in openers.items():
-        reader = opener()
-        positions = reader.positions_of(ids)
-        if len(positions):
-            found[segment] = positions
+        found = find_live(views, state, ids, state.gallery.segments, connection)
+        missing = set(ids.tolist())
+        for segment, positions in found.items():
+            reader = views.reader(state, segment, connection)
             missing.difference_update(reader.take_ids(positions).tolist())
     if missing:
         raise NotFoundError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import partial
+from typing import overload
 
 from ..arrays import LabelArray
 from ..db import galleries, versions
@@ -31,6 +32,7 @@ from .context import Context
 from .deletions import Located
 from .drafts import once_more
 from .erasure import Erased
+from .stored_vectors import ComparedVectors, compared_vectors, stored_vectors
 from .upserts import Upserted
 from .views import GalleryState, Views, check_served, read_state
 
@@ -103,12 +105,12 @@ class Galleries:
         with read(self._context.engine) as connection:
             state = read_state(connection, name)
             versions.get_version(connection, version)
-            openers = [
-                self._views.opener(connection, state, segment)
+            readers = tuple(
+                self._views.reader(state, segment, connection)
                 for segment in state.gallery.segments
                 if segment.version == version and segment.n_items > 0
-            ]
-        return state, tuple(opener() for opener in openers)
+            )
+        return state, readers
 
     def add(self, name: str, items: Embeddings, *, trust_space: bool = False) -> Added:
         """Add items. They are all there once this returns, or none is.
@@ -154,6 +156,45 @@ class Galleries:
             SpaceMismatchError: if they plainly are of another space.
         """
         additions.check_space(self._views, self.state(name), vectors)
+
+    @overload
+    def vectors(
+        self, name: str, ids: LabelArray, *, as_of: None = None
+    ) -> tuple[Embeddings, ...]: ...
+
+    @overload
+    def vectors(
+        self, name: str, ids: LabelArray, *, as_of: str | VersionRef, require_certified: bool = True
+    ) -> ComparedVectors: ...
+
+    def vectors(
+        self,
+        name: str,
+        ids: LabelArray,
+        *,
+        as_of: str | VersionRef | None = None,
+        require_certified: bool = True,
+    ) -> tuple[Embeddings, ...] | ComparedVectors:
+        """Return the vectors of items in the order asked for, of hidden items too.
+
+        Args:
+            name: the gallery.
+            ids: distinct ids. Shape: (n,).
+            as_of: a version, to get all in one array, as its queries compare them. By default they
+                come as they are stored, apart for each version, oldest first.
+            require_certified: with `as_of`, want it to be served here, or certified for here.
+
+        Raises:
+            NotFoundError: if an id is not there, or there is no such version.
+            UndeclaredComparisonError: if nobody declared how the version's queries are compared.
+            NotCertifiedError: if nothing shows that this means anything.
+            SpaceMismatchError: if the version is of another model line.
+            InvalidInputError: if there are no ids, or of the other type.
+        """
+        if as_of is None:
+            return stored_vectors(self._context, self._views, name, ids)
+        of = (self._context, self._views, name, ids, as_of)
+        return compared_vectors(*of, require_certified=require_certified)
 
     def seal(self, name: str) -> tuple[Segment, ...]:
         """Seal the open segments: build their indexes and let them grow no more.

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from threading import Lock
 
 from ..arrays import Int64Array
 from ..db import events, galleries, versions
 from ..db.session import Connection, read
+from ..domain.calibration import AS_IT_IS
+from ..domain.contracts import Contract
 from ..domain.events import Event, gallery_stream, model_stream
 from ..domain.galleries import Gallery, Segment
 from ..domain.promotions import Serving, fold_serving
+from ..domain.refs import VersionRef
 from ..domain.versions import ModelVersion
 from ..errors import (
     ConflictError,
@@ -66,6 +68,12 @@ class GalleryView:
 
     state: GalleryState
     targets: tuple[SearchTarget, ...]
+
+    @property
+    def own_encoders(self) -> tuple[VersionRef, ...]:
+        """Versions whose vectors are searched by queries of their own."""
+        own = {t.reader.segment.version for t in self.targets if t.contract.has_own_encoder}
+        return tuple(sorted(own))
 
 
 def read_state(connection: Connection, name: str) -> GalleryState:
@@ -130,55 +138,46 @@ class Views:
     def reader(
         self, state: GalleryState, segment: Segment, connection: Connection | None = None
     ) -> SegmentReader:
-        """Return an opened segment of a state, without what was deleted up to now.
+        """Return an opened segment of a state; an unchanged one is opened once.
 
-        An unchanged one is opened once. A caller that is within a transaction gives its connection,
-        so that it needs no second one.
+        A caller gives the transaction in which it read the state: then both are of one moment, and
+        an item that is superseded after that is found where it was. Without one, what was deleted
+        up to now is missing as well.
 
         Raises:
             ConflictError: if it was written anew meanwhile, and its files are gone.
         """
+        name = state.gallery.name
+        cached = self._readers.get((name, segment.number))
+        # one that was opened when more was deleted already is not of this moment
+        if cached is not None and cached[0] == segment and cached[1].n_items == segment.n_items:
+            return cached[1]
         with (
             read(self._context.engine) if connection is None else nullcontext(connection) as within
         ):
-            opener = self.opener(within, state, segment)
-        return opener()
-
-    def opener(
-        self, connection: Connection, state: GalleryState, segment: Segment
-    ) -> Callable[[], SegmentReader]:
-        """Return what opens a segment, to be called after the transaction.
-
-        If the state was read in the same transaction, both are of one moment: an item that is
-        superseded after that is found where it was, and not missed.
-        """
-        cached = self._readers.get((state.gallery.name, segment.number))
-        if cached is not None and cached[0] == segment:
-            return lambda: cached[1]
-        deleted = galleries.deleted_positions(connection, state.gallery.name, segment)
+            deleted = galleries.deleted_positions(within, name, segment)
         # rows that were added and deleted again since the segment was read are not of it
-        return partial(self._opened, state, segment, deleted[deleted < segment.n_rows])
+        reader = self._opened(state, segment, deleted[deleted < segment.n_rows])
+        self._readers[name, segment.number] = (segment, reader)
+        return reader
 
     def _opened(self, state: GalleryState, segment: Segment, deleted: Int64Array) -> SegmentReader:
         gallery, root = state.gallery, self._context.storage
         cached = self._readers.get((gallery.name, segment.number))
         try:
             if cached is not None:
-                reader = cached[1].reopen(segment, root=root, spec=gallery.index, deleted=deleted)
-            else:
-                reader = SegmentReader.open(
-                    segment,
-                    root=root,
-                    dim=state.versions[segment.version.number].dim,
-                    metric=gallery.metric,
-                    spec=gallery.index,
-                    deleted=deleted,
-                )
+                return cached[1].reopen(segment, root=root, spec=gallery.index, deleted=deleted)
+            return SegmentReader.open(
+                segment,
+                root=root,
+                dim=state.versions[segment.version.number].dim,
+                metric=gallery.metric,
+                spec=gallery.index,
+                deleted=deleted,
+            )
         except (CorruptFileError, StorageError) as error:
             self._check_generation(gallery.name, segment, error)
             raise
-        self._readers[gallery.name, segment.number] = (segment, reader)
-        return reader
 
     def _check_generation(self, name: str, segment: Segment, error: SamespaceError) -> None:
         """Say of a file that is missing that others took its place, if that is so."""
@@ -211,19 +210,22 @@ class Views:
                 )
                 for number in state.serving.basis
             }
-            openers = {
-                segment: self.opener(connection, state, segment)
-                for segment in state.gallery.segments
-                if segment.n_items > 0 and segment.version.number not in state.serving.excluded
-            }
-        targets = []
-        for segment, opener in openers.items():
+            targets = tuple(self._targets(connection, state, contracts))
+        return GalleryView(state, targets)
+
+    def _targets(
+        self, connection: Connection, state: GalleryState, contracts: Mapping[int, Contract | None]
+    ) -> Iterator[SearchTarget]:
+        """Open what is searched, in the transaction of the state: nothing is of a later moment."""
+        for segment in state.gallery.segments:
             number = segment.version.number
+            if segment.n_items == 0 or number in state.serving.excluded:
+                continue
             contract = contracts.get(number)
             if contract is None:
                 raise NotCertifiedError(
-                    f"gallery {name!r} holds vectors of {segment.version}, "
+                    f"gallery {state.gallery.name!r} holds vectors of {segment.version}, "
                     f"which {state.query_version.ref} was never promoted to search"
                 )
-            targets.append(SearchTarget(opener(), contract, number))
-        return GalleryView(state, tuple(targets))
+            to_scale = state.serving.calibration.get(number, AS_IT_IS)
+            yield SearchTarget(self.reader(state, segment, connection), contract, number, to_scale)

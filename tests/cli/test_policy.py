@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 import tomllib
 from pathlib import Path
 
@@ -133,3 +134,51 @@ criterion = "superiority"
         "bounds by the BCa bootstrap, too sure of itself",
     ):
         assert words in found.out
+
+
+YAML = """
+confidence_level: 0.9
+groups: [all]
+requirements:
+  - {metric: mAP, criterion: superiority}
+  - {metric: hit@1, criterion: non-inferiority, margin: 0.02}
+"""
+
+
+def test_a_policy_may_be_yaml(cli: Run, tmp_path: Path) -> None:
+    for name in ("policy.yaml", "policy.yml"):
+        (tmp_path / name).write_text(YAML)
+        found = read_policy(tmp_path / name)
+        assert found == Policy(confidence_level=0.9, groups=("all",))
+        assert cli("policy", "check", name).code == 0
+    (tmp_path / "empty.yaml").write_text("# nothing\n")
+    assert read_policy(tmp_path / "empty.yaml") == Policy()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a: [1", "is not YAML: ParserError: while parsing"),
+        ("!!python/object/apply:os.system ['true']", "is not YAML: ConstructorError: could not"),
+        ("- mAP", "is no table of keys, but list"),
+        ("requirements: mAP", "every requirement is a table"),
+        ("confidence: 0.9", "unknown key 'confidence'"),
+        ("? [1]\n: 2", "found unhashable key"),
+        ("1: 2\nx: 3", "unknown key '1'"),
+    ],
+)
+def test_what_is_no_policy_in_yaml_either(cli: Run, tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "policy.yaml").write_text(text)
+    found = cli("policy", "check", "policy.yaml")
+    assert found.code == 2
+    assert says in found.error
+
+
+def test_yaml_without_pyyaml_says_what_to_install(
+    cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    (tmp_path / "policy.yaml").write_text(YAML)
+    found = cli("policy", "check", "policy.yaml")
+    assert "which needs PyYAML" in found.error
+    assert "pip install 'samespace[yaml]'" in found.err

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from compat.attempts import describe_attempt, digest_questions, rules_of
-from compat.probes import Labels
+from compat.attempts import describe_attempt, digest_questions, paying, rules_of
+from compat.probes import Labels, numbered
 from compat.stats import spent_level
 from registry.domain.attempts import BY_VERDICT, UNCOUNTED, Attempt
 from registry.domain.policies import Policy
@@ -90,3 +90,34 @@ def test_other_ids_or_labels_are_other_queries() -> None:
     digest = digest_questions(LABELS)
     assert digest_questions(replace(LABELS, ids=np.arange(4) + 1)) != digest
     assert digest_questions(replace(LABELS, labels=np.array(["a", "b", "b", "b"]))) != digest
+
+
+def test_a_plan_that_is_changed_afterwards_gains_nothing() -> None:
+    """A single planned attempt spends everything: whatever comes after it is refused."""
+    for policy in (Policy(planned_attempts=2), Policy(), Policy(attempts=BY_VERDICT)):
+        with pytest.raises(InvalidInputError, match=r"they spent 0\.05 of the error"):
+            rules_of(policy, Attempt("q", "r", 2, spent_before=0.05))
+    half = rules_of(Policy(planned_attempts=2), Attempt("q", "r", 2, spent_before=0.03))
+    assert half.confidence_level == pytest.approx(0.98)  # no more than what is left
+
+
+def test_all_attempts_stay_within_the_error_however_policies_change() -> None:
+    spent, number = 0.0, 0
+    for planned in (4, 3, None, 5, 6, None, 9):
+        number += 1
+        try:
+            paid = paying(
+                Policy(planned_attempts=planned), Attempt("q", str(number), number, spent)
+            )
+        except InvalidInputError:
+            continue
+        spent += paid.spent
+    assert 0.04 < spent <= 0.05 + 1e-9
+
+
+def test_rows_that_nobody_named_are_told_by_their_labels_in_any_order() -> None:
+    labels = np.array(["a", "b", "a", "c"])
+    order = [3, 1, 0, 2]
+    digest = digest_questions(Labels(numbered(4), labels))
+    assert digest_questions(Labels(numbered(4), labels[order])) == digest
+    assert digest_questions(Labels(numbered(4), np.array(["a", "b", "b", "c"]))) != digest

@@ -11,7 +11,8 @@ from compat.evaluation.ranking import RankingScores
 from compat.matrix import ByMetric
 from compat.sample_size import ASSUMED_GAIN, ASSUMED_SD, UnitsMissing, missing_units, plan_units
 from compat.stats.planning import required_units
-from registry.domain.certificates import ON_OLD, Criterion, Verdict
+from registry.domain.certificates import Criterion, Verdict
+from registry.domain.places import ON_OLD
 from registry.domain.policies import Policy
 from registry.domain.requirements import Requirement
 
@@ -46,6 +47,27 @@ def test_what_is_kept_needs_few_enough_losses() -> None:
     assert kept.difference == -0.025
     assert kept.sd == pytest.approx(np.sqrt(0.025 * 0.975))
     assert kept.n_units > kept.n_resolving
+
+
+@pytest.mark.parametrize(
+    ("metric", "margin", "difference", "sd"),
+    [
+        ("TRR@score=0.6", 0.02, 0.0, 0.02),
+        ("TRR@score=0.6", 0.0, 0.01, 0.01),
+        ("FAR<=2x@score=0.6", 0.02, 0.01, 0.02),
+        ("FAR<=1.5x@score=0.6", 0.0, 0.005, 0.01),
+        ("FAR<=1x@score=0.6", 0.0, 0.01, 0.01),
+    ],
+)
+def test_false_accepts_are_rare_and_spread_little(
+    metric: str, margin: float, difference: float, sd: float
+) -> None:
+    rules = (Requirement(metric, NON_INFERIORITY, margin),)
+    (found,) = plan_units(replace(POLICY, requirements=rules), np.arange(N), GROUPS)
+    assert found.difference == pytest.approx(difference)
+    assert found.sd == sd
+    assert found.n_units >= found.n_resolving
+    assert found.n_resolving == required_units(margin, sd, difference=difference).by_resolution
 
 
 @pytest.mark.parametrize("level", [0.9, 0.99])

@@ -18,8 +18,12 @@ from pathlib import Path
 
 import numpy as np
 
+from compat.probe_files import Questions
+from compat.probes import Labels
+from compat.workflow.probe_sets import register_questions
 from registry import Registry
 from registry.db import schema
+from registry.domain.attempts import Attempt
 from registry.domain.slots import Side
 from registry.keys import KeyRing
 from tests.conftest import declared
@@ -27,6 +31,15 @@ from tests.registry.service.builders import artifact, certify, compatible, embed
 
 ASSETS = Path(__file__).parent / "assets"
 FAR = datetime(2200, 1, 1, tzinfo=UTC)
+QUERIES = Labels(np.array(["q1", "q2", "q3"]), np.array([0, 1, 1]), np.array(["new", "new", "old"]))
+
+
+def with_items(n_items: int) -> Questions:
+    """Return the probe set's questions, with labels of the first so many items."""
+    return Questions(QUERIES, Labels(np.arange(n_items), np.arange(n_items) % 2))
+
+
+QUESTIONS = with_items(20)
 
 
 class Clock:
@@ -48,10 +61,20 @@ def build(folder: Path, keys: Path) -> None:
         registry.add("shop", embedded(first, range(12)))
         registry.galleries.seal("shop")
         registry.add("shop", embedded(first, range(12, 21)))
+        register_questions(registry, "spring", "shop", with_items(21))
         early = certify(registry, "shop", second.ref, first.ref, expires_at=FAR)
         registry.certificates.revoke(early, "to have one")
-        evidence = make_evidence(["20"], [[5, 20]])
-        certify(registry, "shop", second.ref, first.ref, expires_at=FAR, evidence=evidence)
+        asked = registry.probes.get("spring")
+        certify(
+            registry,
+            "shop",
+            second.ref,
+            first.ref,
+            expires_at=FAR,
+            evidence=make_evidence(["20"], [[5, 20]]),
+            attempt=Attempt(asked.facts.questions, "run", 1),
+            probe_set=asked.named,
+        )
         registry.promote("shop", second.ref)
         registry.add("shop", embedded(second, [100, 101]))
         registry.galleries.upsert("shop", embedded(second, [100]))
@@ -85,7 +108,7 @@ def main() -> None:
         shutil.rmtree(files, ignore_errors=True)
         shutil.copy(folder / "samespace.db", database)
         database.with_suffix(".pem").write_bytes(KeyRing(keys).signing.public.to_pem())
-        for name in ("models", "galleries", "certificates"):
+        for name in ("models", "galleries", "probes", "certificates"):
             shutil.copytree(folder / name, files / name)
 
 

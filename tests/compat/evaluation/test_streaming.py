@@ -12,7 +12,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compat.evaluation import RankingScores, Relevance, _scoring, _streaming, score_rankings
+from compat.evaluation import (
+    RankingScores,
+    Relevance,
+    _scoring,
+    _streaming,
+    _ties,
+    score_rankings,
+)
+from compat.evaluation._streaming import Few, rank_few
+from compat.evaluation._ties import Ranks
+from compat.evaluation.ranking import TopItems
 from registry.arrays import Float32Array, Int64Array
 from tests.compat.evaluation.test_ranking import assert_scores, expected_scores
 
@@ -115,6 +125,88 @@ def test_memory_and_blocks_do_not_matter(memory_bytes: int) -> None:
     assert whole.top is not None
     assert parts.top is not None
     assert np.array_equal(whole.top.positions, parts.top.positions)
+
+
+@pytest.mark.parametrize("n_threads", [2, 3, 50])
+def test_threads_do_not_matter(n_threads: int) -> None:
+    world = World(4)
+    one, several = (world.score("l2", top_k=5, n_threads=n) for n in (1, n_threads))
+    for name in one.names:
+        assert np.array_equal(one.metric(name), several.metric(name))
+    assert one.top is not None
+    assert several.top is not None
+    assert np.array_equal(one.top.positions, several.top.positions)
+
+
+class Items:
+    """Nine queries with relevant items, some beside the query and the others among all."""
+
+    def __init__(self, n_beside: Sequence[int], n_among: Sequence[int]) -> None:
+        rng = np.random.default_rng(0)
+        self.gallery = whole_vectors(rng, 20_000, 8, 30)
+        self.queries = whole_vectors(rng, 9, 8, 30)
+        self.scores = self.queries @ self.gallery.T
+        best = np.argsort(-self.scores, axis=1)
+        rows = [
+            np.unique(np.concatenate([row[: 2 * near : 2], rng.integers(0, 20_000, far)]))
+            for row, near, far in zip(best, n_beside, n_among, strict=True)
+        ]
+        indptr = np.concatenate([[0], np.cumsum([len(row) for row in rows])])
+        self.relevance = Relevance(indptr, np.concatenate(rows), 20_000)
+        self.nobody = np.full(9, -1)
+
+    def rank_few(self) -> tuple[Int64Array, Ranks, TopItems | None] | None:
+        few = Few(
+            self.queries,
+            [self.gallery],
+            self.relevance,
+            self.nobody,
+            is_l2=False,
+            n_rows=4,
+            top_k=3,
+            n_threads=1,
+        )
+        return rank_few(few)
+
+    def ranks(self, queries: Sequence[int]) -> Ranks:
+        """Count without any trick."""
+        relevance = self.relevance.take(np.array(queries))
+        above, tied = [], []
+        for place, query in enumerate(queries):
+            mine = relevance.rows(place, place + 1).indices
+            own = np.sort(self.scores[query, mine])[::-1, None]
+            above.append((self.scores[query] > own).sum(axis=1))
+            tied.append((self.scores[query] == own).sum(axis=1))
+        return Ranks.from_counts(relevance.indptr, np.concatenate(above), np.concatenate(tied))
+
+
+@pytest.mark.parametrize(("n_beside", "n_among"), [(3, 0), (0, 3), (5, 5), (40, 2)])
+def test_near_and_deep_items_are_counted_alike(n_beside: int, n_among: int) -> None:
+    items = Items([n_beside] * 9, [n_among] * 9)
+    found = items.rank_few()
+    assert found is not None
+    order, ranks, top = found
+    assert sorted(order.tolist()) == list(range(9))
+    expected = items.ranks(order.tolist())
+    assert ranks.above.tolist() == expected.above.tolist()
+    assert ranks.tied.tolist() == expected.tied.tolist()
+    assert top is not None
+    best = np.argsort(-items.scores[order], axis=1, kind="stable")[:, :3]
+    assert top.positions.tolist() == best.tolist()
+
+
+def test_queries_with_many_deep_items_are_left() -> None:
+    """They are quicker with all of their scores held; both ways give one evaluation."""
+    assert Items([0] * 9, [60] * 9).rank_few() is None
+    items = Items([2] * 9, [60] * 7 + [1, 60])
+    found = items.rank_few()
+    assert found is not None
+    assert found[0].tolist() == [7]
+    scores = score_rankings(items.queries, items.gallery, items.relevance, ks=KS, top_k=3)
+    expected = items.ranks(range(9))
+    assert np.array_equal(scores.average_precision, _ties.average_precision(expected))
+    assert np.array_equal(scores.recall[10], _ties.recall(expected, 10))
+    assert_top(scores, items.scores, items.nobody, 3)
 
 
 @given(

@@ -11,8 +11,9 @@ from compat.evidence import read_evidence
 from compat.probes import Probe
 from compat.replay import replay
 from compat.workflow import certifying
+from compat.workflow.bench import Bench, Measured
 from compat.workflow.certifying import Certification, certify
-from compat.workflow.measuring import Bench, Measured, measure
+from compat.workflow.measuring import measure
 from registry import Embeddings, ModelVersion
 from registry.domain.attempts import Attempt
 from registry.domain.certificates import Certificate

@@ -9,7 +9,9 @@ import pytest
 
 from compat.evidence import read_evidence
 from compat.replay import replay
+from compat.report import render_html
 from compat.workflow.certifying import Certification, certify
+from compat.workflow.reporting import report_of
 from registry import Embeddings, IndexSpec
 from registry.domain.certificates import Certificate, Criterion, Finding, Verdict
 from registry.domain.conclusions import check_conclusion
@@ -110,6 +112,17 @@ def test_on_the_way_back_nothing_is_served_yet(world: World) -> None:
     check_replayed(back)
 
 
+def test_a_report_says_where_each_requirement_must_hold(world: World) -> None:
+    made_here = made(
+        world, requiring(*SERVED, Requirement("mAP", NO_WORSE, 0.3, "mixed")), again=True
+    )
+    page = render_html(report_of(made_here, world.registry.now()))
+    for words in ("index-recall@12 on served not worse", "mAP on mixed not worse"):
+        assert words in page
+    said = " ".join(made_here[0].certificate.limits)
+    assert "Planted controls were tried by exact search on the old vectors only" in said
+
+
 def test_a_certificate_that_left_out_a_place_does_not_hold_together(world: World) -> None:
     one, *_ = made(world, requiring(SERVED[0]))
     check_conclusion(one.certificate)
@@ -143,3 +156,18 @@ def test_bca_may_be_chosen_and_is_named_for_what_it_is(world: World) -> None:
     assert "too sure of itself" in said
     assert not [limit for limit in gaffke.certificate.limits if "BCa" in limit]
     check_replayed(one)
+
+
+def test_unseen_classes_may_be_required_beside_declared_groups(world: World) -> None:
+    probe = world.probe(groups=GROUPS)
+    queries = replace(probe.queries, seen=np.arange(N_QUERIES) < N_QUERIES // 2)
+    policy = replace(POLICY, groups=("unseen classes",))
+    found = certify(world.registry, "shop", "products@2", replace(probe, queries=queries), policy)[
+        0
+    ].certificate
+    assert {f.group for f in found.findings} == {"unseen classes"}
+
+
+def test_a_group_that_is_named_all_is_refused_before_anything_is_measured(world: World) -> None:
+    with pytest.raises(InvalidInputError, match="named 'all', which is every query"):
+        world.probe(groups=np.where(GROUPS == "left", "all", "right"))

@@ -172,7 +172,7 @@ def make_certificate(
         issued_at=now,
         expires_at=now + timedelta(days=90),
         issued_by="tester",
-        attempt=Attempt("questions", "run", 1),
+        attempt=Attempt("questions", "run", 1, spent=0.03),
     )
     return replace(made, **changes)
 

@@ -328,3 +328,13 @@ def test_a_certificate_that_claims_more_than_it_found_is_not_recorded(
     with pytest.raises(InvalidInputError, match="no findings"):
         certify(registry, shop, v2.ref, v1.ref, findings=())
     assert registry.certificates.of_gallery(shop) == ()
+
+
+def test_a_certificate_is_held_against_what_it_would_replace(
+    registry: Registry, shop: str, v1: ModelVersion, v2: ModelVersion
+) -> None:
+    for baseline in (VersionRef(v1.ref.model, 7), v2.ref):
+        with pytest.raises(InvalidInputError, match="is held against"):
+            certify(registry, shop, v2.ref, v1.ref, baseline_version=baseline)
+    back = {"query_version": v1.ref, "baseline_version": v1.ref}
+    assert make_certificate(registry, shop, v1.ref, v2.ref, **back).is_way_back

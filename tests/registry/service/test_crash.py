@@ -81,6 +81,8 @@ CASES = {  # and how many files nobody names afterwards
     ("promote", "commit after"): 0,
     ("register", "replace after"): 1,
     ("register", "commit before"): 1,
+    ("probe", "commit before"): 1,
+    ("probe", "commit after"): 0,
 }
 COMMITTED = ("commit after", "remove after")
 
@@ -109,7 +111,7 @@ def wrecks(
         sites[case] = Site(str(folder), str(folder))
     with ThreadPoolExecutor(3) as pool:
         ends = pool.map(
-            lambda c: kill(sites[c], c[0], c[1], root / f"{c[0]} {c[1]} scratch"), CASES
+            lambda c: kill(sites[c], c[0], c[1], root / f"{list(CASES).index(c)}-scratch"), CASES
         )
         return {case: (sites[case], end) for case, end in zip(CASES, ends, strict=True)}
 
@@ -140,6 +142,8 @@ def test_killed_at(
         assert is_sealed == (is_committed and operation == "seal")
         query = registry.galleries.state("shop").query_version
         assert query.ref.number == (2 if is_committed and operation == "promote" else 1)
+        assert len(registry.probes.list()) == (is_committed and operation == "probe")
+        registry.probes.verify_all("shop")
         assert len(registry.models.list("products")) == 2
         for version in registry.models.list("products"):
             if version.artifact_path is not None:
@@ -157,6 +161,8 @@ def test_what_was_killed_can_be_done_again(
     with site.open() as registry:
         do(registry, operation, tmp_path)
         check_whole(registry)
+        if operation == "probe":
+            assert registry.probes.open("spring")[1] == b"questions"
         if operation == "register":
             version = registry.models.get("products@3")
             registry.models.artifact_directory(version)

@@ -138,6 +138,46 @@ def test_an_item_that_is_superseded_while_a_view_is_opened_is_not_missed(
     assert found_ids(registry, shop, v1) == set(range(20))
 
 
+def test_what_is_searched_is_of_one_moment(
+    registry: Registry, shop: str, v1: ModelVersion, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An item that is deleted after another one was added must not be gone before that one came."""
+    deleted_positions = galleries.deleted_positions
+
+    def meanwhile(*args: Any) -> Any:  # the state was read, and now its segment is opened
+        monkeypatch.undo()
+        with site.open() as other:
+            other.add(shop, embedded(v1, [100]))
+            other.galleries.delete(shop, np.array([1]))
+        return deleted_positions(*args)
+
+    monkeypatch.setattr(galleries, "deleted_positions", meanwhile)
+    assert _searched(registry) == set(range(20))
+    assert galleries.deleted_positions is deleted_positions
+    assert _searched(registry) == {0, *range(2, 20), 100}
+
+
+def test_a_segment_that_somebody_opened_later_is_not_taken_for_that_of_an_earlier_moment(
+    registry: Registry, shop: str, v1: ModelVersion, site: Site
+) -> None:
+    with read(registry._context.engine) as connection:
+        state = read_state(connection, shop)
+        with site.open() as other:
+            other.galleries.delete(shop, np.array([1]))
+        (segment,) = state.gallery.segments
+        assert registry._views.reader(state, segment).n_items == 19
+        assert registry._views.reader(state, segment, connection).n_items == 20
+
+
+def _searched(registry: Registry) -> set[Any]:
+    view = registry._views.current("shop")
+    return {
+        item
+        for target in view.targets
+        for item in target.reader.take_ids(target.reader.live_positions()).tolist()
+    }
+
+
 def test_nobody_promotes_while_somebody_adds(
     registry: Registry, v1: ModelVersion, unrelated: ModelVersion, site: Site
 ) -> None:
