@@ -9,7 +9,7 @@ from .output import short, table
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from registry.domain.erasures import Erasure, EvidenceErasure
+    from registry.domain.erasures import Erasure, EvidenceErasure, ProbeErasure
 
 _INDEX = {
     "none": "",
@@ -42,6 +42,16 @@ def as_data(entry: Erasure) -> dict[str, object]:
             for e in entry.evidence
         ],
         "missing_evidence": list(entry.missing),
+        "probe_sets": [
+            {
+                "probe_set": p.probe,
+                "n_queries": p.n_queries,
+                "n_items": p.n_items,
+                "n_left": p.n_left,
+            }
+            for p in entry.probes
+        ],
+        "missing_probe_sets": list(entry.missing_probes),
     }
 
 
@@ -59,8 +69,23 @@ def places(entry: Erasure) -> Table:
         (f"evidence of {short(digest)}", "–", "–", "", "missing: nobody could look")
         for digest in entry.missing
     ]
+    rows += [
+        (f"probe set {p.probe!r}", p.n_queries + p.n_items, 0, "redacted", _left(p))
+        for p in entry.probes
+    ]
+    rows += [
+        (f"probe set {name!r}", "–", "–", "", "missing: nobody could look")
+        for name in entry.missing_probes
+    ]
     return table("", ("where", "#found", "#deleted before", "", ""), rows)
 
 
 def _said(evidence: EvidenceErasure) -> str:
     return f"{evidence.n_queries} as a query, {evidence.n_hits} among first items"
+
+
+def _left(probe: ProbeErasure) -> str:
+    gone = f"{probe.n_queries} queries, {probe.n_items} labels or judgements"
+    if not probe.n_left:
+        return f"{gone}; no query is left: nothing can be asked of it any more"
+    return f"{gone}; {probe.n_left} queries left"

@@ -49,8 +49,9 @@ def check_numbered(registry: Registry, gallery: str, rows: Rows) -> None:
 
 def query_labels(path: Path | None, queries: tuple[Rows, ...]) -> Labels:
     """Read the queries' labels; every file that names the rows must name the same ones."""
-    from compat.probes import Labels, numbered
+    from compat.probes import Labels
     from registry.errors import InvalidInputError
+    from registry.galleries.probe_files import numbered
     from registry.vector_files import read_labels
 
     if path is None:
@@ -74,7 +75,7 @@ def are_numbered(asked: Labels) -> bool:
     """Return whether no file named the queries."""
     import numpy as np
 
-    from compat.probes import numbered
+    from registry.galleries.probe_files import numbered
 
     return np.array_equal(asked.ids, numbered(len(asked.ids)))
 

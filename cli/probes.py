@@ -101,8 +101,8 @@ class AskedFiles:
 
 def _check_rows(name: str, ids: LabelArray, queries: tuple[Rows, ...]) -> None:
     """Refuse rows that are not the queries of a registered set, in its order."""
-    from compat.probes import numbered
     from registry.errors import InvalidInputError
+    from registry.galleries.probe_files import numbered
 
     for rows in queries:
         if len(rows.embeddings) != len(ids):
@@ -142,8 +142,9 @@ def given_questions(
 
 
 def _labelled(path: Path, query_ids: Path | None) -> Labels:
-    from compat.probes import Labels, numbered
+    from compat.probes import Labels
     from registry.errors import InvalidInputError
+    from registry.galleries.probe_files import numbered
     from registry.vector_files import read_ids, read_labels
 
     found = read_labels(path)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from registry.domain.attempts import BY_VERDICT, UNCOUNTED, UNTIL_PASSED, Attempt
-from registry.domain.canonical import digest_json
 from registry.domain.certificates import Certificate
 from registry.domain.policies import Policy
 from registry.errors import InvalidInputError
+from registry.galleries.probe_files import digest_asked
 
-from .probes import Labels, numbered
+from .probes import Labels
 from .stats.attempts import needed_resamples, spent_level
 
 _N_VERDICTS = 3
@@ -26,11 +24,7 @@ def digest_questions(asked: Labels) -> str:
     Groups do not count: the same queries in other slices are the same queries. Of queries that
     nobody named the labels count alone.
     """
-    ids, labels = asked.ids.astype(str), asked.labels.astype(str)
-    if np.array_equal(ids, numbered(len(ids))):
-        ids = np.full(len(ids), "")
-    pairs = zip(ids.tolist(), labels.tolist(), strict=True)
-    return digest_json([list(pair) for pair in sorted(pairs)])
+    return digest_asked(asked.ids, asked.labels)
 
 
 def rules_of(policy: Policy, attempt: Attempt | None) -> Policy:

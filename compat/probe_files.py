@@ -1,30 +1,34 @@
-"""The file of a registered probe set: one Parquet table of names, no vectors and no raw data."""
+"""The questions of a registered probe set, and the file that keeps them: names, no vectors."""
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from registry.arrays import LabelArray
-from registry.arrow_columns import id_column, metadata_of
-from registry.domain.canonical import digest_json
+from registry.arrow_columns import id_column
 from registry.domain.probe_sets import ProbeFacts, ProbeKind
 from registry.errors import CorruptFileError, InvalidInputError, in_one_line
+from registry.galleries.probe_files import (
+    GAIN,
+    GROUP,
+    ITEM,
+    ITEM_LABEL,
+    JUDGED_ITEM,
+    JUDGED_QUERY,
+    LABEL,
+    QUERY,
+    digest_columns,
+    read_columns,
+    write_columns,
+)
 
 from .attempts import digest_questions
 from .evaluation.qrels import Qrels
-from .probes import Labels, digest_array
-
-_FORMAT = "samespace.probe-set"
-_VERSION = "1"
-_QUERY, _LABEL, _GROUP = "query", "label", "group"
-_ITEM, _ITEM_LABEL = "item", "item label"
-_JUDGED_QUERY, _JUDGED_ITEM, _GAIN = "judged query", "judged item", "gain"
+from .probes import Labels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,58 +66,36 @@ def digest_content(questions: Questions) -> str:
 
     Queries count in their order, which rows of vectors follow; items and judgements in any.
     """
+    return digest_columns(_columns(questions))
+
+
+def _columns(questions: Questions) -> dict[str, LabelArray]:
     asked, items, qrels = questions.queries, questions.items, questions.queries.qrels
-    columns: dict[str, LabelArray] = {_QUERY: asked.ids, _LABEL: asked.labels}
+    columns: dict[str, LabelArray] = {QUERY: asked.ids, LABEL: asked.labels}
     if asked.groups is not None:
-        columns[_GROUP] = asked.groups
+        columns[GROUP] = asked.groups
     if items is not None:
-        columns |= _in_order({_ITEM: items.ids, _ITEM_LABEL: items.labels})
+        columns |= {ITEM: items.ids, ITEM_LABEL: items.labels}
     if qrels is not None:
-        judged = {_JUDGED_QUERY: qrels.query_ids, _JUDGED_ITEM: qrels.item_ids, _GAIN: qrels.gains}
-        columns |= _in_order(judged)
-    return digest_json({name: digest_array(a.astype(str)) for name, a in columns.items()})
-
-
-def _in_order(columns: dict[str, LabelArray]) -> dict[str, LabelArray]:
-    texts = {name: values.astype(str) for name, values in columns.items()}
-    order = np.lexsort(list(reversed(texts.values())))
-    return {name: values[order] for name, values in texts.items()}
+        columns |= {
+            JUDGED_QUERY: qrels.query_ids,
+            JUDGED_ITEM: qrels.item_ids,
+            GAIN: qrels.gains.astype(np.float64),
+        }
+    return columns
 
 
 def write_questions(questions: Questions) -> bytes:
-    """Return the bytes of a Parquet file; a column ends in empty places if others are longer.
-
-    Columns are ``query``, ``label`` and, if there are groups, ``group``; then either ``item`` and
-    ``item label``, or ``judged query``, ``judged item`` and ``gain``. Numbers stay numbers.
+    """Return the bytes of a probe set's file. Numbers stay numbers.
 
     Raises:
         InvalidInputError: if a name is not valid Unicode.
     """
-    asked, items, qrels = questions.queries, questions.items, questions.queries.qrels
-    columns = {_QUERY: _names(asked.ids), _LABEL: _names(asked.labels)}
-    if asked.groups is not None:
-        columns[_GROUP] = _names(asked.groups)
-    if items is not None:
-        columns |= {_ITEM: _names(items.ids), _ITEM_LABEL: _names(items.labels)}
-    if qrels is not None:
-        columns |= {
-            _JUDGED_QUERY: _names(qrels.query_ids),
-            _JUDGED_ITEM: _names(qrels.item_ids),
-            _GAIN: pa.array(qrels.gains.astype(np.float64)),
-        }
-    longest = max(map(len, columns.values()))
-    table = pa.table({name: _padded(column, longest) for name, column in columns.items()})
-    buffer = io.BytesIO()
-    pq.write_table(table.replace_schema_metadata({_FORMAT: _VERSION}), buffer, compression="zstd")
-    return buffer.getvalue()
+    return write_columns({name: _names(column) for name, column in _columns(questions).items()})
 
 
 def _names(values: LabelArray) -> Any:
-    return pa.array(values) if values.dtype.kind in "iu" else id_column(values.astype(str))
-
-
-def _padded(column: Any, length: int) -> Any:
-    return pa.concat_arrays([column, pa.nulls(length - len(column), column.type)])
+    return pa.array(values) if values.dtype.kind in "iuf" else id_column(values.astype(str))
 
 
 def read_questions(data: bytes, name: str) -> Questions:
@@ -126,26 +108,18 @@ def read_questions(data: bytes, name: str) -> Questions:
     Raises:
         CorruptFileError: if it is no such file, or one of a later samespace.
     """
+    columns = read_columns(data, name)
     try:
-        table = pq.read_table(io.BytesIO(data))
-    except (pa.ArrowException, OSError) as error:
-        raise CorruptFileError(f"{name} is no Parquet file: {in_one_line(error)}") from error
-    version = metadata_of(table).get(_FORMAT)
-    if version != _VERSION:
-        raise CorruptFileError(
-            f"{name} is of format {version}, not {_VERSION}", hint="update samespace"
-        )
-    try:
-        return _questions({c: table.column(c).drop_null().to_numpy() for c in table.column_names})
+        return _questions({c: v.to_numpy(zero_copy_only=False) for c, v in columns.items()})
     except (KeyError, ValueError) as error:
         raise CorruptFileError(f"{name} holds no questions: {in_one_line(error)}") from error
 
 
 def _questions(columns: dict[str, LabelArray]) -> Questions:
     qrels = None
-    if _GAIN in columns:
-        judged = columns[_JUDGED_QUERY], columns[_JUDGED_ITEM], columns[_GAIN]
+    if GAIN in columns:
+        judged = columns[JUDGED_QUERY], columns[JUDGED_ITEM], columns[GAIN]
         qrels = Qrels(*judged)
-    queries = Labels(columns[_QUERY], columns[_LABEL], columns.get(_GROUP), qrels)
-    items = None if qrels is not None else Labels(columns[_ITEM], columns[_ITEM_LABEL])
+    queries = Labels(columns[QUERY], columns[LABEL], columns.get(GROUP), qrels)
+    items = None if qrels is not None else Labels(columns[ITEM], columns[ITEM_LABEL])
     return Questions(queries, items)

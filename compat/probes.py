@@ -129,14 +129,6 @@ def _plain(what: str, array: LabelArray) -> LabelArray:
     return array.astype(str)
 
 
-def numbered(n: int) -> LabelArray:
-    """Return names of rows that nobody named: they must not be taken for the items of that number.
-
-    Shape: (n,).
-    """
-    return np.array([f"query {i}" for i in range(n)])
-
-
 def as_one_kind(a: LabelArray, b: LabelArray) -> tuple[LabelArray, LabelArray]:
     """Return two rows of names so that they compare: as text, if only one holds numbers.
 

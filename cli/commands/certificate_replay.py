@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from cli.options import INPUT_FILE, Session, pass_session, session_options
 
 if TYPE_CHECKING:
     from registry.domain.certificates import Certificate
+    from registry.domain.probe_redactions import ProbeRedaction
     from registry.service.verification import EvidenceFile
 
 
@@ -52,7 +54,7 @@ def replay(session: Session, what: str, evidence: Path | None) -> int:
         found = verified.certificate
         file = registry.certificates.evidence_file(found.digest)
     name = f"the evidence of certificate {found.digest[:12]}"
-    return _tell(session, found, verified.key_id, file, name)
+    return _tell(session, found, verified.key_id, file, name, verified.probe_redactions)
 
 
 def _read_file(path: Path) -> tuple[Certificate, str | None]:
@@ -77,10 +79,16 @@ def _read_bytes(path: Path) -> bytes:
 
 
 def _tell(
-    session: Session, certificate: Certificate, key_id: str | None, file: EvidenceFile, name: str
+    session: Session,
+    certificate: Certificate,
+    key_id: str | None,
+    file: EvidenceFile,
+    name: str,
+    probe_redactions: Sequence[ProbeRedaction] = (),
 ) -> int:
     from compat.evidence import read_evidence
     from compat.replay import replay as run
+    from registry.domain.probe_redactions import describe_probe_redactions
     from registry.domain.redactions import describe_redactions
     from registry.errors import EXIT_TAMPERED
 
@@ -96,6 +104,7 @@ def _tell(
             "difference": found.difference,
             "verdict": found.certificate.verdict.value,
             "redactions": [step.to_json() for step in file.redactions],
+            "probe_redactions": [step.to_json() for step in probe_redactions],
         },
         f"{'REPLAYED' if found.is_same else 'NOT REPLAYED'}: certificate "
         f"{certificate.digest[:12]}, {signed}",
@@ -103,6 +112,7 @@ def _tell(
         if found.difference is None
         else f"the first thing that differs: {found.difference}{_other_numpy(certificate)}",
         describe_redactions(file.redactions),
+        describe_probe_redactions(probe_redactions),
         exit_code=0 if found.is_same else EXIT_TAMPERED,
     )
 

@@ -12,6 +12,7 @@ from cli.options import Session, pass_session, session_options
 
 if TYPE_CHECKING:
     from registry.domain.certificates import Certificate
+    from registry.domain.probe_redactions import ProbeRedaction
     from registry.domain.redactions import Redaction
 
 
@@ -41,7 +42,8 @@ def verify(session: Session, what: str) -> int:
     why_not = state.staleness
     if verified.key_id is None:
         why_not = "it is not signed, for it is older than signing"
-    return _tell(session, verified.certificate, verified.key_id, why_not, verified.redactions)
+    made, key_id = verified.certificate, verified.key_id
+    return _tell(session, made, key_id, why_not, verified.redactions, verified.probe_redactions)
 
 
 def _verify_file(session: Session, path: Path) -> int:
@@ -72,7 +74,9 @@ def _tell(
     key_id: str | None,
     why_not: str | None,
     redactions: Sequence[Redaction] = (),
+    probe_redactions: Sequence[ProbeRedaction] = (),
 ) -> int:
+    from registry.domain.probe_redactions import describe_probe_redactions
     from registry.domain.redactions import describe_redactions
     from registry.errors import EXIT_NOT_CERTIFIED
 
@@ -85,10 +89,12 @@ def _tell(
             "verdict": certificate.verdict.value,
             "why_not": why_not,
             "redactions": [step.to_json() for step in redactions],
+            "probe_redactions": [step.to_json() for step in probe_redactions],
         },
         certificate.statement,
         f"certificate {certificate.digest[:12]} is as it was made, {signed}",
         describe_redactions(redactions),
+        describe_probe_redactions(probe_redactions),
         f"but nobody may be promoted on it: {why_not}" if why_not else "",
         exit_code=EXIT_NOT_CERTIFIED if why_not else 0,
     )

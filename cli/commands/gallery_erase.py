@@ -46,9 +46,10 @@ def erase(
     """Erase ITEMS from the gallery NAME: no file of the registry holds them any more.
 
     Their ids and vectors leave every segment, with vectors that were deleted or superseded before,
-    every index, and the evidence of every certificate. The ledger ('gallery erasures') keeps when,
-    by whom, why and where, and of the ids only salted digests. What was exported, copied or backed
-    up is beyond its reach, and so is what a model learnt from them.
+    every index, the evidence of every certificate, and every registered probe set. The ledger
+    ('gallery erasures') keeps when, by whom, why and where, and of the ids only salted digests.
+    What was exported, copied or backed up is beyond its reach, and so is what a model learnt from
+    them.
 
     It ends well only when the old files are gone. If that failed, or was interrupted, 'doctor' says
     so and --resume goes on.
@@ -99,7 +100,7 @@ def _resume(session: Session, name: str, *, dry_run: bool) -> int:
 
 def _unnamed(registry: Registry, name: str) -> str:
     """Say what may hold the items, but belongs to no gallery: nobody can tell whose it is."""
-    folders = (f"galleries/{name}/", f"certificates/{name}/")
+    folders = (f"galleries/{name}/", f"certificates/{name}/", f"probes/{name}/")
     found = [p for p in registry.galleries.litter(older_than_hours=0) if p.startswith(folders)]
     if not found:
         return ""

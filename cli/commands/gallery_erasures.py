@@ -37,11 +37,12 @@ def erasures(session: Session, name: str, item: str | None) -> int:
             entry.n_items,
             sum(s.n_rows + s.n_hidden for s in entry.segments),
             sum(e.n_queries + e.n_hits for e in entry.evidence),
+            sum(p.n_queries + p.n_items for p in entry.probes),
         )
         for entry in entries
     ]
     what = "nothing" if item is None else f"nothing named {item!r}"
-    columns = ("at (UTC)", "by", "why", "#items", "#rows", "#places in evidence")
+    columns = ("at (UTC)", "by", "why", "#items", "#rows", "#places in evidence", "#in probe sets")
     is_open = bool(left) and bool(entries)
     return session.output.result(
         {"gallery": name, "erasures": [as_data(e) for e in entries], "unremoved": list(left)},

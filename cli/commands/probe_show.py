@@ -40,6 +40,7 @@ def show_set(session: Session, name: str) -> int:
     with session.open() as registry:
         found, questions = read_set(registry, name)
         made = registry.probes.outcomes(name)
+        redactions = registry.probes.redactions(name)
         model = registry.galleries.get(found.gallery).model
         level, said = _next_attempt(registry, found)
     content = _content(questions)
@@ -49,8 +50,10 @@ def show_set(session: Session, name: str) -> int:
             **content,
             "attempts": [_outcome(one, model) for one in made],
             "next_level": level,
+            "redactions": [step.to_json() for step in redactions],
         },
         *_shown(found, content),
+        *(f"redacted: {step.words}" for step in redactions),
         _attempts(made, model),
         said,
     )

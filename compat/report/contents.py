@@ -23,7 +23,7 @@ class Entry:
         certificate: the certificate.
         evidence: per-query numbers of every measured cell.
         staleness: why it holds no longer, or None if it does.
-        redacted: what was taken out of its evidence, in a sentence, or nothing.
+        redacted: what was taken out of its evidence and its probe set, in a sentence, or nothing.
     """
 
     certificate: Certificate

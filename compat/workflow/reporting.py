@@ -8,6 +8,7 @@ from datetime import datetime
 from compat.evidence import read_evidence
 from compat.report import Entry, Report, backfill_curves, roc_curves
 from registry.domain.certificates import Certificate
+from registry.domain.probe_redactions import describe_probe_redactions
 from registry.domain.redactions import describe_redactions
 from registry.errors import NotFoundError
 from registry.service import Registry
@@ -84,9 +85,13 @@ def _certification(certificate: Certificate) -> tuple[object, ...]:
 def _entry(registry: Registry, state: CertificateState) -> Entry:
     made = state.certificate
     file = registry.certificates.evidence_file(made.digest)
+    redacted = (
+        describe_redactions(file.redactions),
+        describe_probe_redactions(registry.certificates.probe_redactions(made.digest)),
+    )
     return Entry(
         made,
         read_evidence(file.data, file.digest, f"the evidence of {made.digest[:12]}"),
         state.staleness,
-        describe_redactions(file.redactions),
+        "; ".join(filter(None, redacted)),
     )

@@ -16,7 +16,7 @@ from .tables import certificates, parts, probe_sets, segment_indexes, segments
 def stored_paths(connection: Connection) -> frozenset[str]:
     """Return every path that a committed row names."""
     found = {chain[-1] for chain in _evidence(connection).values()}
-    found.update(connection.execute(select(probe_sets.c.path)).scalars())
+    found.update(chain[-1] for chain in _probes(connection).values())
     for table in (parts, segment_indexes):
         query = select(table.c.path).join(segments).where(~is_superseded())
         found.update(connection.execute(query).scalars())
@@ -26,7 +26,8 @@ def stored_paths(connection: Connection) -> frozenset[str]:
 def superseded_paths(connection: Connection, gallery: str) -> tuple[str, ...]:
     """Return the paths of a gallery's files that others took the place of, sorted.
 
-    These are the files of older generations of its segments, and evidence that was redacted since.
+    These are the files of older generations of its segments, and evidence and probe sets that were
+    redacted since.
     Whether they are still there is another question.
     """
     key = get_gallery_id(connection, gallery)
@@ -36,6 +37,8 @@ def superseded_paths(connection: Connection, gallery: str) -> tuple[str, ...]:
         query = query.where(segments.c.gallery_id == key, is_superseded())
         found.update(connection.execute(query).scalars())
     for chain in _evidence(connection, key).values():
+        found.update(chain[:-1])
+    for chain in _probes(connection, key).values():
         found.update(chain[:-1])
     return tuple(sorted(found - stored_paths(connection)))
 
@@ -49,6 +52,18 @@ def _evidence(connection: Connection, gallery: int | None = None) -> dict[str, l
     return {
         row.digest: [row.evidence_path, *redacted[row.digest]] for row in connection.execute(query)
     }
+
+
+def _probes(connection: Connection, gallery: int | None = None) -> dict[str, list[str]]:
+    """Return the paths of each probe set's file, the present one last."""
+    query = select(probe_sets.c.name, probe_sets.c.path)
+    if gallery is not None:
+        query = query.where(probe_sets.c.gallery_id == gallery)
+    found = {row.name: [row.path] for row in connection.execute(query)}
+    for event in of_kind(connection, EventKind.PROBE_REDACTED):
+        if (name := event.payload.get("probe")) in found:
+            found[str(name)].append(str(event.payload.get("path")))
+    return found
 
 
 def _redacted(connection: Connection) -> dict[str, list[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
@@ -13,6 +13,7 @@ from .events import Event, EventKind
 
 # what the attempts on the same questions pay for each other
 UNTIL_PASSED, BY_VERDICT, UNCOUNTED = "until-passed", "by-verdict", "uncounted"
+_SIDES = ("before", "after")  # of what an event tells of a redacted probe set
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +128,30 @@ def _outcome(event: Event, number: int) -> Outcome:
 
 
 def _runs(line: Iterable[Event], questions: str) -> Iterable[tuple[str, Event]]:
-    for event in line:
+    events = tuple(line)
+    same = _same_questions(events, questions)
+    for event in events:
         said = event.payload.get("attempt")
         if (
             event.kind is EventKind.CERTIFICATE_RECORDED
             and isinstance(said, dict)
-            and said.get("questions") == questions
+            and said.get("questions") in same
         ):
             yield str(said["run"]), event
+
+
+def _same_questions(line: Sequence[Event], questions: str) -> set[str]:
+    """Return the digests of some queries before and after erased ones were taken out of them.
+
+    So an erasure begins no fresh count. Sets of which nothing is left have nothing in common.
+    """
+    steps = [
+        {said["questions"] for side in _SIDES if isinstance(said := event.payload.get(side), dict)}
+        for event in line
+        if event.kind is EventKind.PROBE_REDACTED and event.payload.get("n_left")
+    ]
+    same, n_before = {questions}, 0
+    while len(same) > n_before:
+        n_before = len(same)
+        same.update(*(step for step in steps if step & same))
+    return same

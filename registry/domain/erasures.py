@@ -47,6 +47,23 @@ class EvidenceErasure:
 
 
 @dataclass(frozen=True, slots=True)
+class ProbeErasure:
+    """What was erased from one registered probe set; see `ProbeRedaction`.
+
+    Attributes:
+        probe: the set's name.
+        n_queries: queries that are gone.
+        n_items: labels of items, or judgements, that are gone.
+        n_left: queries that are left; of none nothing can be asked any more.
+    """
+
+    probe: str
+    n_queries: int
+    n_items: int
+    n_left: int
+
+
+@dataclass(frozen=True, slots=True)
 class Erasure:
     """One entry of the ledger.
 
@@ -57,6 +74,8 @@ class Erasure:
         segments: where they were stored.
         evidence: which certificates' evidence named them.
         missing: certificates whose evidence was not there to be looked at.
+        probes: which registered probe sets named them.
+        missing_probes: names of probe sets whose file was not there to be looked at.
         salt: of the items' names in this entry.
         items: their names, see `mask`.
         at: when, in UTC; None until it is recorded.
@@ -69,6 +88,8 @@ class Erasure:
     segments: tuple[SegmentErasure, ...]
     evidence: tuple[EvidenceErasure, ...]
     missing: tuple[str, ...]
+    probes: tuple[ProbeErasure, ...]
+    missing_probes: tuple[str, ...]
     salt: str
     items: tuple[str, ...]
     at: datetime | None = None
@@ -100,6 +121,16 @@ class Erasure:
                 for e in self.evidence
             ],
             "missing": list(self.missing),
+            "probes": [
+                {
+                    "probe": p.probe,
+                    "n_queries": p.n_queries,
+                    "n_items": p.n_items,
+                    "n_left": p.n_left,
+                }
+                for p in self.probes
+            ],
+            "missing_probes": list(self.missing_probes),
         }
 
     @classmethod
@@ -116,6 +147,8 @@ class Erasure:
             ),
             tuple(EvidenceErasure(**e) for e in said["evidence"]),
             tuple(said["missing"]),
+            tuple(ProbeErasure(**p) for p in said["probes"]),
+            tuple(said["missing_probes"]),
             said["salt"],
             tuple(said["items"]),
             event.at,

@@ -26,6 +26,7 @@ class EventKind(StrEnum):
     SEGMENT_COMPACTED = "segment-compacted"
     SLOTS_ASSIGNED = "slots-assigned"
     PROBE_REGISTERED = "probe-registered"
+    PROBE_REDACTED = "probe-redacted"
     CERTIFICATE_RECORDED = "certificate-recorded"
     CERTIFICATE_REVOKED = "certificate-revoked"
     EVIDENCE_REDACTED = "evidence-redacted"
@@ -39,6 +40,7 @@ _TRUST_KINDS = frozenset(
     {
         EventKind.GALLERY_CREATED,
         EventKind.PROBE_REGISTERED,
+        EventKind.PROBE_REDACTED,
         EventKind.CERTIFICATE_RECORDED,
         EventKind.CERTIFICATE_REVOKED,
         EventKind.EVIDENCE_REDACTED,

@@ -40,7 +40,7 @@ class ProbeFacts:
 
 @dataclass(frozen=True, slots=True)
 class ProbeSet:
-    """A registered probe set; it never changes.
+    """A registered probe set. Nobody changes it; only erased items leave it (`ProbeRedaction`).
 
     Attributes:
         name: its name, which no other set ever has.

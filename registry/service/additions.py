@@ -10,7 +10,7 @@ import numpy as np
 
 from ..arrays import Float32Array, LabelArray
 from ..db import galleries
-from ..db.session import Connection
+from ..db.session import Connection, read
 from ..domain.canonical import Json
 from ..domain.events import EventKind, gallery_stream
 from ..domain.galleries import Metric, Part, Segment, SegmentState, StoredFile
@@ -22,7 +22,7 @@ from ..galleries.space_check import check_same_space
 from ..vectors import Embeddings, check_no_zero_vectors, id_type
 from .context import Context
 from .drafts import write_naming
-from .views import GalleryState, Views, read_state
+from .views import GalleryState, Views, check_served, read_state
 
 _ENOUGH = 4096  # vectors that show a space
 
@@ -36,6 +36,25 @@ class Added:
     version: VersionRef
     n_items: int
     n_items_after: int
+
+
+def check_items(
+    context: Context, views: Views, gallery: str, items: Embeddings, trust_space: bool
+) -> GalleryState:
+    """Refuse items that a gallery does not take as it is now, and return what it is.
+
+    Raises:
+        SpaceMismatchError: as `check`, or, unless the space is trusted, as `check_space`.
+        InvalidInputError: as `check`.
+        SignatureError, DigestMismatchError: if nobody trusted says what it serves.
+    """
+    with read(context.engine) as connection:
+        state = read_state(connection, gallery)
+        check_served(context, connection, state)
+    check(state, items)
+    if not trust_space:
+        check_space(views, state, items)
+    return state
 
 
 def check(state: GalleryState, items: Embeddings) -> None:

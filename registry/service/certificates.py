@@ -15,6 +15,7 @@ from ..domain.certificates import Certificate
 from ..domain.conclusions import check_conclusion
 from ..domain.events import EventKind, model_stream
 from ..domain.galleries import StoredFile
+from ..domain.probe_redactions import ProbeRedaction
 from ..domain.redactions import Redaction, find_redactions
 from ..domain.standing import find_history
 from ..errors import (
@@ -27,6 +28,7 @@ from ..errors import (
 from ..galleries import storage
 from .context import Context
 from .drafts import once_more, write_naming
+from .probe_contents import steps_since
 from .recording import check_recordable
 from .redacting import check_not_erased
 from .standing import CertificateState, condition_of
@@ -43,12 +45,14 @@ class Verified:
         key_id: the trusted key that signed it, or None if it is older than signing.
         envelope: its signed envelope as text, or None.
         redactions: what was taken out of its evidence since, oldest first.
+        probe_redactions: what was taken out of its registered probe set since, oldest first.
     """
 
     certificate: Certificate
     key_id: str | None
     envelope: str | None
     redactions: tuple[Redaction, ...] = ()
+    probe_redactions: tuple[ProbeRedaction, ...] = ()
 
 
 class Certificates:
@@ -238,7 +242,21 @@ class Certificates:
             )
         if key_id is None and recorded.signature is not None:
             raise SignatureError(f"the envelope of certificate {found.digest[:12]} was removed")
-        return Verified(found, key_id, stored.envelope, find_redactions(line, found))
+        steps = steps_since(self._context.trust, connection, found, line)
+        return Verified(found, key_id, stored.envelope, find_redactions(line, found), steps)
+
+    def probe_redactions(self, digest: str) -> tuple[ProbeRedaction, ...]:
+        """Return what was taken out of a certificate's probe set since it was measured on it.
+
+        Raises:
+            NotFoundError: if no certificate or more than one begins so.
+            DigestMismatchError: if the probe set's row is not what the events say.
+            SignatureError: if nobody trusted registered or redacted it.
+        """
+        with read(self._context.engine) as connection:
+            found = certificates.get_certificate(connection, digest).certificate
+            line = events.in_stream(connection, model_stream(found.query_version.model))
+            return steps_since(self._context.trust, connection, found, line)
 
     def verify_all(self, gallery: str) -> tuple[Verified, ...]:
         """Verify each of a gallery's certificates that is kept, or that an event recorded.

@@ -1,8 +1,8 @@
 """Erasing items: their ids and vectors leave every file that the registry has, and a ledger tells.
 
 Deleting hides an item at once; erasing removes its bytes. Segments that hold it are written anew,
-evidence that names it is redacted, and one commit names all of the new files. Only when the old
-ones are gone too is the erasure done.
+evidence and probe sets that name it are redacted, and one commit names all of the new files. Only
+when the old ones are gone too is the erasure done.
 """
 
 from __future__ import annotations
@@ -25,6 +25,12 @@ from .additions import changed_segments, check_id_type
 from .context import Context
 from .drafts import Draft, draft
 from .redacting import Mentions, find_mentions, present_digests, record_redactions
+from .redacting_probes import (
+    ProbeMentions,
+    find_probe_mentions,
+    present_probes,
+    record_probe_redactions,
+)
 from .rewriting import Rewriter, Rewritten, find_superseded, insert_rewritten, remove_superseded
 from .views import GalleryState, Views, read_state
 
@@ -40,6 +46,23 @@ class Erased:
 
     entry: Erasure
     removed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Mentions:
+    """What names the items, besides the segments."""
+
+    evidence: Mentions
+    probes: ProbeMentions
+
+    @property
+    def are_there(self) -> bool:
+        """Whether anything does: then a key is needed, to sign what takes its place."""
+        return bool(self.evidence.named or self.probes.named)
+
+    def found(self, ids: LabelArray) -> set[object]:
+        """Return which of the ids are named."""
+        return self.evidence.found(ids) | self.probes.found(ids)
 
 
 class Eraser:
@@ -80,7 +103,7 @@ class Eraser:
                 cannot be relied on.
         """
         rows = self._find_rows(self._state, self._state.gallery.segments)
-        mentions = find_mentions(self._context, self._state, self._ids)
+        mentions = self._find_mentions()
         self._check_found(rows, mentions)
         return self._entry([self._describe(s, p) for s, p in rows.items()], mentions)
 
@@ -94,9 +117,9 @@ class Eraser:
         """
         rows = self._find_rows(self._state, self._state.gallery.segments)
         with draft(self._context) as made:
-            mentions = find_mentions(self._context, self._state, self._ids, made)
+            mentions = self._find_mentions(made)
             self._check_found(rows, mentions)
-            if mentions.named:
+            if mentions.are_there:
                 _ = self._context.trust.ring.signing
             rewritten = [self._rewrite(made, segment, found) for segment, found in rows.items()]
             done = [self._describe(one.before, rows[one.before], one) for one in rewritten]
@@ -122,7 +145,11 @@ class Eraser:
                     found[segment] = positions
         return found
 
-    def _check_found(self, rows: Mapping[Segment, Int64Array], mentions: Mentions) -> None:
+    def _find_mentions(self, made: Draft | None = None) -> _Mentions:
+        of = (self._context, self._state, self._ids, made)
+        return _Mentions(find_mentions(*of), find_probe_mentions(*of))
+
+    def _check_found(self, rows: Mapping[Segment, Int64Array], mentions: _Mentions) -> None:
         missing = set(self._ids.tolist()) - mentions.found(self._ids)
         for segment, positions in rows.items():
             missing.difference_update(self._open(segment).take_ids(positions).tolist())
@@ -164,15 +191,17 @@ class Eraser:
         n_hidden = len(positions) - n_rows
         return SegmentErasure(segment.number, n_rows, n_hidden, len(segment.parts), index)
 
-    def _entry(self, segments: Iterable[SegmentErasure], mentions: Mentions) -> Erasure:
-        salt = secrets.token_hex(32)
+    def _entry(self, segments: Iterable[SegmentErasure], mentions: _Mentions) -> Erasure:
+        salt, evidence, probes = secrets.token_hex(32), mentions.evidence, mentions.probes
         return Erasure(
             self._name,
             self._reason,
             len(self._ids),
             tuple(segments),
-            tuple(EvidenceErasure(m.certificate, m.n_queries, m.n_hits) for m in mentions.named),
-            mentions.missing,
+            tuple(EvidenceErasure(m.certificate, m.n_queries, m.n_hits) for m in evidence.named),
+            evidence.missing,
+            tuple(m.erasure for m in probes.named),
+            probes.missing,
             salt,
             tuple(sorted(mask(item, salt) for item in self._ids.tolist())),
         )
@@ -182,7 +211,7 @@ class Eraser:
         connection: Connection,
         entry: Erasure,
         rewritten: list[Rewritten],
-        mentions: Mentions,
+        mentions: _Mentions,
     ) -> None:
         model = self._state.gallery.model
         versions.model_id(connection, model, lock=True)
@@ -195,14 +224,19 @@ class Eraser:
         }
         stream = gallery_stream(self._name)
         self._context.record(connection, stream, EventKind.ITEMS_ERASED, payload)
-        record_redactions(self._context, connection, model, self._name, mentions.redactions)
+        redactions = mentions.evidence.redactions
+        record_redactions(self._context, connection, model, self._name, redactions)
+        record_probe_redactions(self._context, connection, model, mentions.probes.redactions)
 
-    def _check_still(self, connection: Connection, now: GalleryState, mentions: Mentions) -> None:
+    def _check_still(self, connection: Connection, now: GalleryState, mentions: _Mentions) -> None:
         """Refuse to commit if an item came to be somewhere else meanwhile."""
         appeared = self._find_rows(now, changed_segments(self._state, now), connection)
-        if appeared or present_digests(connection, self._name, now.line) != mentions.seen:
+        evidence = present_digests(connection, self._name, now.line)
+        probes = present_probes(connection, self._name, now.line)
+        if appeared or (evidence, probes) != (mentions.evidence.seen, mentions.probes.seen):
             raise ConflictError(
-                f"gallery {self._name!r} or its certificates changed while the items were erased",
+                f"gallery {self._name!r}, its certificates or its probe sets changed while the "
+                "items were erased",
                 hint="nothing was erased; try again",
             )
 

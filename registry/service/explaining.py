@@ -69,7 +69,7 @@ def explain(
             _segment(context, connection, view, segment, offers, hits)
             for segment in state.gallery.segments
         )
-        held = _held(connection, views, state, wanted) if wanted else {}
+        held = _held(connection, views, view, wanted) if wanted else {}
         scored = [
             _score_rows(target, asked, own, state.gallery.metric)
             for target in (view.targets if wanted else ())
@@ -207,14 +207,17 @@ def _outcome(state: GalleryState, target: SearchTarget, *, is_hit: bool, is_near
 
 
 def _held(
-    connection: Connection, views: Views, state: GalleryState, wanted: Sequence[Any]
+    connection: Connection, views: Views, view: GalleryView, wanted: Sequence[Any]
 ) -> Mapping[Any, tuple[Segment, int]]:
-    """Return in which segment and row each item is that lives."""
+    """Return in which segment and row each item is that lives, by what was searched."""
+    searched = {target.reader.segment.number: target.reader for target in view.targets}
     ids = np.array(wanted, np.int64 if isinstance(wanted[0], int) else object)
     held: dict[Any, tuple[Segment, int]] = {}
-    for segment in state.gallery.segments:
+    for segment in view.state.gallery.segments:
         if segment.n_items > 0:
-            reader = views.reader(state, segment, connection)
+            reader = searched.get(segment.number)
+            if reader is None:  # it is hidden
+                reader = views.reader(view.state, segment, connection)
             positions = reader.positions_of(ids)
             names = reader.take_ids(positions).tolist()
             held |= {

@@ -7,7 +7,7 @@ from functools import partial
 from typing import overload
 
 from ..arrays import LabelArray
-from ..db import galleries, versions
+from ..db import galleries
 from ..db.session import read
 from ..domain.erasures import Erasure
 from ..domain.galleries import Gallery, IndexSpec, Metric, Segment
@@ -34,7 +34,7 @@ from .drafts import once_more
 from .erasure import Erased
 from .stored_vectors import ComparedVectors, compared_vectors, stored_vectors
 from .upserts import Upserted
-from .views import GalleryState, Views, check_served, read_state
+from .views import GalleryState, Views, read_state, settled
 
 
 class Galleries:
@@ -102,15 +102,7 @@ class Galleries:
         self, name: str, version: VersionRef
     ) -> tuple[GalleryState, tuple[SegmentReader, ...]]:
         """Return a gallery's state and its `readers`, both as of one moment."""
-        with read(self._context.engine) as connection:
-            state = read_state(connection, name)
-            versions.get_version(connection, version)
-            readers = tuple(
-                self._views.reader(state, segment, connection)
-                for segment in state.gallery.segments
-                if segment.version == version and segment.n_items > 0
-            )
-        return state, readers
+        return settled(partial(self._views.readers, name, version))
 
     def add(self, name: str, items: Embeddings, *, trust_space: bool = False) -> Added:
         """Add items. They are all there once this returns, or none is.
@@ -133,17 +125,8 @@ class Galleries:
 
     def check_add(self, name: str, items: Embeddings, *, trust_space: bool = False) -> GalleryState:
         """Make all of `add`'s checks, change nothing, and return what the gallery is now."""
-        state = self._check_items(name, items, trust_space=trust_space)
+        state = additions.check_items(self._context, self._views, name, items, trust_space)
         additions.check_new(self._views, state, items.ids, state.gallery.segments)
-        return state
-
-    def _check_items(self, name: str, items: Embeddings, *, trust_space: bool) -> GalleryState:
-        with read(self._context.engine) as connection:
-            state = read_state(connection, name)
-            check_served(self._context, connection, state)
-        additions.check(state, items)
-        if not trust_space:
-            additions.check_space(self._views, state, items)
         return state
 
     def check_space(self, name: str, vectors: Embeddings) -> None:
@@ -192,9 +175,9 @@ class Galleries:
             InvalidInputError: if there are no ids, or of the other type.
         """
         if as_of is None:
-            return stored_vectors(self._context, self._views, name, ids)
+            return settled(partial(stored_vectors, self._context, self._views, name, ids))
         of = (self._context, self._views, name, ids, as_of)
-        return compared_vectors(*of, require_certified=require_certified)
+        return settled(partial(compared_vectors, *of, require_certified=require_certified))
 
     def seal(self, name: str) -> tuple[Segment, ...]:
         """Seal the open segments: build their indexes and let them grow no more.
@@ -203,11 +186,7 @@ class Galleries:
             SegmentStateError: if there is nothing to seal.
             ConflictError: if somebody added to a segment while its index was built.
         """
-        state = self.state(name)
-        ready = sealing.ready_to_seal(state)
-        for segment in ready:
-            sealing.seal_segment(self._context, self._views, state, segment)
-        sealed = {segment.number for segment in ready}
+        sealed = sealing.seal_ready(self._context, self._views, self.state(name))
         return tuple(s for s in self.get(name).segments if s.number in sealed)
 
     def check_seal(self, name: str) -> tuple[Segment, ...]:
@@ -225,14 +204,14 @@ class Galleries:
             SpaceMismatchError, InvalidInputError: as `add`.
             ConflictError: if somebody deleted or superseded one of them at the same moment.
         """
-        state = self._check_items(name, items, trust_space=trust_space)
+        state = additions.check_items(self._context, self._views, name, items, trust_space)
         found = upserts.plan_upsert(self._views, state, items)
         file = additions.write_part(self._context, state, items)
         return upserts.commit_upsert(self._context, self._views, state, items, found, file)
 
     def check_upsert(self, name: str, items: Embeddings, *, trust_space: bool = False) -> Upserted:
         """Make all of `upsert`'s checks, change nothing, and return what it would do."""
-        state = self._check_items(name, items, trust_space=trust_space)
+        state = additions.check_items(self._context, self._views, name, items, trust_space)
         found = upserts.plan_upsert(self._views, state, items)
         return upserts.summarise(state, items, found, None)
 
@@ -277,14 +256,15 @@ class Galleries:
     def erase(self, name: str, ids: LabelArray, reason: str) -> Erased:
         """Erase items: no file of the registry holds their ids or vectors once this returns.
 
-        They leave every segment, with deleted and superseded rows, every index, and the evidence of
-        every certificate. What was exported, copied or backed up is beyond the registry's reach.
+        They leave every segment, with deleted and superseded rows, every index, the evidence of
+        every certificate and every registered probe set. What was exported, copied or backed up is
+        beyond the registry's reach.
         The reason goes into the ledger and must not name them.
 
         Raises:
             InvalidInputError: if there are no ids, they are of the other type, or no reason.
-            NotFoundError: if an id is nowhere, or evidence names one and there is no key to sign
-                its redaction with.
+            NotFoundError: if an id is nowhere, or evidence or a probe set names one and there is
+                no key to sign its redaction with.
             ConflictError: if somebody changed what holds them meanwhile.
             ErasureIncompleteError: if they are gone from all that is served, but an old file could
                 not be removed: see `resume_erasure`. In all other cases nothing is erased.

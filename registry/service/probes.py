@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
-from ..db import events, galleries, probes, versions
+from ..db import galleries, probes, versions
 from ..db.session import Connection, read
 from ..domain.attempts import Outcome, outcomes
-from ..domain.events import Event, EventKind, model_stream
+from ..domain.events import EventKind, model_stream
 from ..domain.galleries import StoredFile
+from ..domain.probe_redactions import ProbeRedaction
 from ..domain.probe_sets import ProbeFacts, ProbeSet
 from ..domain.refs import check_name
-from ..errors import AlreadyExistsError, DigestMismatchError, SamespaceError, SignatureError
+from ..errors import (
+    AlreadyExistsError,
+    DigestMismatchError,
+    InvalidInputError,
+    SamespaceError,
+    SignatureError,
+)
 from ..galleries import storage
 from .context import Context
-from .drafts import write_naming
+from .drafts import once_more, write_naming
+from .probe_contents import line_of, of_set, present, told, trusted_steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +36,7 @@ class ProbeRegistration:
 
 
 class ProbeSets:
-    """Registered probe sets of all galleries. None is ever changed or taken back."""
+    """Registered probe sets of all galleries. None is changed or taken back; erased items leave."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -84,9 +91,9 @@ class ProbeSets:
         made = ProbeSet(name, gallery, facts, file, context.clock(), context.actor)
         stream = model_stream(galleries.get_gallery(connection, gallery).model)
         event = context.record(connection, stream, EventKind.PROBE_REGISTERED, made.to_json())
-        told = replace(made, registered_at=event.at, registered_by=event.actor)
-        probes.insert_set(connection, told)
-        return told
+        kept = replace(made, registered_at=event.at, registered_by=event.actor)
+        probes.insert_set(connection, kept)
+        return kept
 
     def get(self, name: str) -> ProbeSet:
         """Return a probe set.
@@ -95,28 +102,53 @@ class ProbeSets:
             NotFoundError: if there is none of that name.
         """
         with read(self._context.engine) as connection:
-            return probes.get_set(connection, name)
+            return _present(connection, probes.get_set(connection, name))
 
     def list(self) -> tuple[ProbeSet, ...]:
         """Return all probe sets, by name."""
         with read(self._context.engine) as connection:
-            return probes.all_sets(connection)
+            return tuple(_present(connection, one) for one in probes.all_sets(connection))
+
+    def redactions(self, name: str) -> tuple[ProbeRedaction, ...]:
+        """Return what was taken out of a set since it was registered, oldest first.
+
+        Raises:
+            NotFoundError: if there is none of that name.
+            DigestMismatchError, SignatureError: as `open`.
+        """
+        with read(self._context.engine) as connection:
+            found = probes.get_set(connection, name)
+            return trusted_steps(self._context.trust, line_of(connection, found.gallery), found)
 
     def open(self, name: str) -> tuple[ProbeSet, bytes]:
         """Return a probe set with the bytes of its file, once both are known to be as registered.
 
         Raises:
             NotFoundError: if there is none of that name.
-            DigestMismatchError: if its row or its file is not what the event says.
-            SignatureError: if nobody trusted registered it.
+            DigestMismatchError: if its row or its file is not what the events say.
+            SignatureError: if nobody trusted registered it, or took something out of it.
             CorruptFileError: if the file is missing.
+            InvalidInputError: if all of its queries were erased.
         """
+        return once_more(partial(self._open, name))
+
+    def _open(self, name: str) -> tuple[ProbeSet, bytes]:
         with read(self._context.engine) as connection:
-            found = probes.get_set(connection, name)
-            self._check(found, self._line(connection, found.gallery))
-        with _of_set(found):
+            found = self._checked(connection, probes.get_set(connection, name))
+        if not found.facts.n_queries:
+            raise InvalidInputError(
+                f"probe set {name!r} asks nothing any more: all of its queries were erased",
+                hint="register other queries under a new name",
+            )
+        with of_set(name):
             data = storage.read_digested(self._context.storage, found.file.path, found.file.digest)
         return found, data
+
+    def _checked(self, connection: Connection, registered: ProbeSet) -> ProbeSet:
+        """Return a set as it is now, by what somebody trusted told."""
+        line = line_of(connection, registered.gallery)
+        steps = trusted_steps(self._context.trust, line, registered)
+        return steps[-1].after if steps else registered
 
     def outcomes(self, name: str) -> tuple[Outcome, ...]:
         """Return what came of every attempt on a set's queries in its model line, oldest first.
@@ -127,8 +159,8 @@ class ProbeSets:
             NotFoundError: if there is no set of that name.
         """
         with read(self._context.engine) as connection:
-            found = probes.get_set(connection, name)
-            return outcomes(self._line(connection, found.gallery), found.facts.questions)
+            line = line_of(connection, (found := probes.get_set(connection, name)).gallery)
+            return outcomes(line, found.facts.questions)
 
     def verify_all(self, gallery: str) -> tuple[ProbeSet, ...]:
         """Verify each of a gallery's sets that is kept, or that an event registered.
@@ -140,59 +172,37 @@ class ProbeSets:
             DigestMismatchError: naming all that is wrong, otherwise.
         """
         with read(self._context.engine) as connection:
-            line = self._line(connection, gallery)
-            kept = {s.name: s for s in probes.all_sets(connection) if s.gallery == gallery}
-        wrong: list[SamespaceError] = []
-        for found in kept.values():
-            try:
-                self._check(found, line)
-                with _of_set(found):
-                    storage.verify_file(self._context.storage, found.file)
-            except SamespaceError as error:
-                wrong.append(error)
-        wrong += [
+            line = line_of(connection, gallery)
+            kept = [one.name for one in probes.all_sets(connection) if one.gallery == gallery]
+        wrong: list[SamespaceError] = [
             DigestMismatchError(f"probe set {name!r} was removed from the database")
-            for name in _told(line, gallery)
+            for name in told(line, gallery)
             if name not in kept
         ]
+        found = []
+        for name in kept:
+            try:
+                found.append(once_more(partial(self._verify, name)))
+            except SamespaceError as error:
+                wrong.append(error)
         if wrong:
             is_signature = any(isinstance(error, SignatureError) for error in wrong)
             raise (SignatureError if is_signature else DigestMismatchError)(
                 "; ".join(str(error) for error in wrong),
                 hint="restore what is named from a backup, or register it under a new name",
             )
-        return tuple(kept.values())
+        return tuple(found)
 
-    def _line(self, connection: Connection, gallery: str) -> tuple[Event, ...]:
-        model = galleries.get_gallery(connection, gallery).model
-        return events.in_stream(connection, model_stream(model))
-
-    def _check(self, found: ProbeSet, line: Sequence[Event]) -> None:
-        """Compare a row with the event that registered it, which somebody trusted signed."""
-        event = _told(line, found.gallery).get(found.name)
-        if event is None:
-            raise DigestMismatchError(
-                f"probe set {found.name!r} was slipped into the database: no event registered it"
-            )
-        self._context.trust.check_told(line, event, f"probe set {found.name!r}")
-        said = (dict(event.payload), event.at, event.actor)
-        if said != (found.to_json(), found.registered_at, found.registered_by):
-            raise DigestMismatchError(
-                f"probe set {found.name!r} was changed in the database: "
-                f"{event.name} registered another",
-                hint="restore the database from a backup",
-            )
+    def _verify(self, name: str) -> ProbeSet:
+        with read(self._context.engine) as connection:
+            found = self._checked(connection, probes.get_set(connection, name))
+        with of_set(name):
+            storage.verify_file(self._context.storage, found.file)
+        return found
 
 
-@contextmanager
-def _of_set(found: ProbeSet) -> Iterator[None]:
-    """Let errors say whose file they are about."""
-    try:
-        yield
-    except SamespaceError as error:
-        raise type(error)(
-            f"the file of probe set {found.name!r}: {error}", hint=error.hint
-        ) from error
+def _present(connection: Connection, registered: ProbeSet) -> ProbeSet:
+    return present(line_of(connection, registered.gallery), registered)
 
 
 def _known(connection: Connection, name: str, gallery: str, facts: ProbeFacts) -> ProbeSet | None:
@@ -201,10 +211,14 @@ def _known(connection: Connection, name: str, gallery: str, facts: ProbeFacts) -
     Raises:
         AlreadyExistsError: if it is another.
     """
-    found = probes.find_set(connection, name)
-    if found is not None and (found.gallery, found.facts) != (gallery, facts):
+    registered = probes.find_set(connection, name)
+    if registered is None:
+        return None
+    found = _present(connection, registered)
+    if (found.gallery, found.facts) != (gallery, facts):
         raise AlreadyExistsError(
-            f"there is a probe set {name!r} already, {_difference(found, gallery, facts)}",
+            f"there is a probe set {name!r} already, {_difference(found, gallery, facts)}"
+            f"{'' if found == registered else '; items were erased from it'}",
             hint="a registered set never changes: take a new name for a new set",
         )
     return found
@@ -216,12 +230,3 @@ def _difference(found: ProbeSet, gallery: str, facts: ProbeFacts) -> str:
     if found.facts.questions != facts.questions:
         return f"with other queries ({found.facts.n_queries})"
     return "with the same queries and other groups, judgements or labels of items"
-
-
-def _told(line: Sequence[Event], gallery: str) -> dict[str, Event]:
-    """Return the event that registered each of a gallery's sets: the first, as none is changed."""
-    found: dict[str, Event] = {}
-    for event in line:
-        if event.kind is EventKind.PROBE_REGISTERED and event.payload.get("gallery") == gallery:
-            found.setdefault(str(event.payload["probe"]), event)
-    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 from ..arrays import LabelArray
 from ..domain.explanations import Explanation
@@ -13,7 +14,7 @@ from . import comparing, explaining
 from .comparing import Comparability, Comparison
 from .context import Context
 from .serving import Asked, search_blocks, search_view
-from .views import Views
+from .views import Views, settled
 
 
 class Queries:
@@ -94,7 +95,8 @@ class Queries:
             SpaceMismatchError: if the query is of another version or space, or one is missing.
             InvalidInputError: if there is not exactly one query, or k is below 1.
         """
-        return explaining.explain(self._context, self._views, gallery, query, item_ids, k)
+        of = (self._context, self._views, gallery, query, item_ids, k)
+        return settled(partial(explaining.explain, *of))
 
     def compare(
         self,

@@ -8,7 +8,9 @@ from ..domain.attempts import number_attempt
 from ..domain.certificates import Certificate
 from ..domain.events import model_stream
 from ..domain.galleries import Metric
+from ..domain.probe_redactions import find_probe_redactions, since_measured
 from ..errors import ConflictError, InvalidInputError, SpaceMismatchError, UndeclaredComparisonError
+from .probe_contents import line_of
 from .views import read_state
 
 
@@ -23,7 +25,8 @@ def check_recordable(connection: Connection, certificate: Certificate) -> None:
         UndeclaredComparisonError: if the pair has no contract, or another one.
         SpaceMismatchError: if a fingerprint or the metric is not the registered one.
         NotFoundError: if it names a probe set that is not registered.
-        ConflictError: if it says another number of attempt than the events do.
+        ConflictError: if it says another number of attempt than the events do, or items were erased
+            from the probe set that it names.
     """
     gallery = galleries.get_gallery(connection, certificate.gallery)
     versions.model_id(connection, gallery.model, lock=True)
@@ -56,7 +59,13 @@ def _check_probe_set(connection: Connection, certificate: Certificate) -> None:
     if not certificate.probe_set:
         return
     name = str(certificate.probe_set.get("name"))
-    found = probes.get_set(connection, name)
+    registered = probes.get_set(connection, name)
+    steps = find_probe_redactions(line_of(connection, registered.gallery), registered)
+    if since_measured(steps, certificate):
+        raise ConflictError(
+            f"items were erased from probe set {name!r} since it was read", hint="certify again"
+        )
+    found = steps[-1].after if steps else registered
     attempt = certificate.attempt
     is_that = found.named == certificate.probe_set and found.gallery == certificate.gallery
     if not is_that or attempt is None or attempt.questions != found.facts.questions:

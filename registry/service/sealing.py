@@ -32,6 +32,19 @@ def ready_to_seal(state: GalleryState) -> tuple[Segment, ...]:
     return open_segments
 
 
+def seal_ready(context: Context, views: Views, state: GalleryState) -> set[int]:
+    """Seal the open segments that hold something, one after the other, and return their numbers.
+
+    Raises:
+        SegmentStateError: if there is none.
+        ConflictError: if somebody changed one meanwhile; those before it are sealed.
+    """
+    ready = ready_to_seal(state)
+    for segment in ready:
+        seal_segment(context, views, state, segment)
+    return {segment.number for segment in ready}
+
+
 def seal_segment(context: Context, views: Views, state: GalleryState, segment: Segment) -> None:
     """Build, write and name the index of one segment.
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Lock
+from typing import TypeVar
 
 from ..arrays import Int64Array
 from ..db import events, galleries, versions
@@ -29,6 +31,7 @@ from ..galleries.segments import SegmentReader
 from .context import Context
 from .pins import check_pins, find_unpinned
 
+ResultT = TypeVar("ResultT")
 _MOST_TRIES = 5
 
 
@@ -90,6 +93,14 @@ def read_state(connection: Connection, name: str) -> GalleryState:
     )
 
 
+def settled(step: Callable[[], ResultT]) -> ResultT:
+    """Read something of a gallery; if files are replaced just then, as it is after that."""
+    for _ in range(_MOST_TRIES):
+        with suppress(ConflictError):
+            return step()
+    return step()
+
+
 def check_served(context: Context, connection: Connection, state: GalleryState) -> None:
     """Refuse a state that nobody trusted signed, or whose rows were changed since.
 
@@ -124,7 +135,7 @@ class Views:
             return view
         if view is None or not self._is_fresh(view.state):
             with self._lock:
-                view = self._open_settled(name)
+                view = settled(partial(self._open, name))
         self._views[name] = (view, tick)
         return view
 
@@ -161,6 +172,25 @@ class Views:
         self._readers[name, segment.number] = (segment, reader)
         return reader
 
+    def readers(
+        self, name: str, version: VersionRef
+    ) -> tuple[GalleryState, tuple[SegmentReader, ...]]:
+        """Return a gallery's state and its opened segments of one version, as of one moment.
+
+        Raises:
+            NotFoundError: if the gallery or the version does not exist.
+            ConflictError: as `reader`.
+        """
+        with read(self._context.engine) as connection:
+            state = read_state(connection, name)
+            versions.get_version(connection, version)
+            readers = tuple(
+                self.reader(state, segment, connection)
+                for segment in state.gallery.segments
+                if segment.version == version and segment.n_items > 0
+            )
+        return state, readers
+
     def _opened(self, state: GalleryState, segment: Segment, deleted: Int64Array) -> SegmentReader:
         gallery, root = state.gallery, self._context.storage
         cached = self._readers.get((gallery.name, segment.number))
@@ -192,13 +222,6 @@ class Views:
         first, second = _streams(state.gallery)
         found = self._context.watch.ask(events.HEADS, {"first": first, "second": second})
         return found == state.heads
-
-    def _open_settled(self, name: str) -> GalleryView:
-        """Open a gallery; if files are replaced just then, open it as it is after that."""
-        for _ in range(_MOST_TRIES):
-            with suppress(ConflictError):
-                return self._open(name)
-        return self._open(name)
 
     def _open(self, name: str) -> GalleryView:
         with read(self._context.engine) as connection:

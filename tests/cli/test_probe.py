@@ -311,3 +311,60 @@ def test_queries_that_are_items_do_not_find_themselves(shop: Run, tmp_path: Path
     assert shop(*REGISTER).code == 0
     found = shop(*BY_SET, "--dry-run", "--json").data["certificates"][0]
     assert "120 queries are items of the gallery under the same id" in " ".join(found["limits"])
+
+
+# --- erased items
+
+WHY = ("--reason", "request 2041", "--yes")
+
+
+def test_a_set_from_which_items_were_erased_is_asked_and_told(spring: Run, tmp_path: Path) -> None:
+    assert spring(*BY_SET).code == 0
+    (made,) = spring("certificate", "list", "shop", "--json").data["certificates"]
+    old = stored(tmp_path)
+    erase = ("gallery", "erase", "shop", "sku-0001", "q5")
+    would = spring(*erase, "--reason", "request 2041", "--dry-run").out
+    assert "probe set 'spring'" in would
+    found = spring(*erase, *WHY)
+    assert "1 queries, 1 labels or judgements; 119 queries left" in found.out
+    assert not old.exists()
+    data = spring("gallery", "erasures", "shop", "--json").data["erasures"][0]
+    assert data["probe_sets"] == [
+        {"probe_set": "spring", "n_queries": 1, "n_items": 1, "n_left": 119}
+    ]
+    shown = spring("probe", "show", "spring")
+    assert "119 queries" in shown.out
+    assert "redacted: 2 ids erased on " in shown.out
+    asked = spring("probe", "show", "spring", "--json").data
+    assert (asked["n_queries"], asked["n_labelled_items"]) == (119, N_ITEMS - 1)
+    assert [a["number"] for a in asked["attempts"]] == [1]
+    assert spring("doctor").code == 0
+    for command in ("verify", "replay"):
+        told = spring("certificate", command, made["digest"])
+        assert told.code == 0
+        assert "probe set 'spring', on which it was measured, is redacted: 2 ids" in told.out
+    assert (
+        len(spring("certificate", "verify", made["digest"], "--json").data["probe_redactions"]) == 1
+    )
+    refused(spring(*BY_SET), 2, "holds 120 queries, but probe set 'spring' has 119")
+    for name in ("queries_old.npy", "queries_new.npy"):
+        np.save(tmp_path / name, np.delete(np.load(tmp_path / name), 5, axis=0))
+    assert spring(*BY_SET).code == 0
+    assert [a["number"] for a in spring("probe", "show", "spring", "--json").data["attempts"]] == [
+        1,
+        2,
+    ]
+    audit = spring("audit").out
+    assert "probe-redacted" in audit
+    assert "q5" not in audit
+
+
+def test_a_set_of_which_no_query_is_left_is_told_in_one_line(spring: Run, tmp_path: Path) -> None:
+    (tmp_path / "gone.txt").write_text("\n".join(NAMES) + "\n")
+    found = spring("gallery", "erase", "shop", "--ids", "gone.txt", *WHY)
+    assert found.code == 0
+    assert "no query is left: nothing can be asked of it any more" in " ".join(found.out.split())
+    for command in (("probe", "show", "spring"), BY_SET):
+        refused(spring(*command), 2, "'spring' asks nothing any more", "under a new name")
+    assert spring("probe", "list", "--json").data["probe_sets"][0]["n_queries"] == 0
+    assert spring("doctor").code == 0

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from compat.attempts import describe_attempt, digest_questions, paying, rules_of
-from compat.probes import Labels, numbered
+from compat.probes import Labels
 from compat.stats import spent_level
 from registry.domain.attempts import BY_VERDICT, UNCOUNTED, Attempt
 from registry.domain.policies import Policy
 from registry.errors import InvalidInputError
+from registry.galleries.probe_files import numbered
 
 
 def attempt(number: int) -> Attempt:

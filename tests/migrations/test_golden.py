@@ -73,6 +73,7 @@ def test_it_is_read_as_it_was_written(golden: Path, revision: str, tmp_path: Pat
         if revision < "0005":
             later |= {EventKind.ITEMS_UPSERTED, EventKind.ITEMS_ERASED}
             later |= {EventKind.SEGMENT_COMPACTED, EventKind.EVIDENCE_REDACTED}
+            later.add(EventKind.PROBE_REDACTED)
         if revision < "0004":
             later.add(EventKind.PROBE_REGISTERED)
         if revision < "0003":
@@ -192,14 +193,18 @@ def test_probe_sets_are_kept_and_registered(adopted: Path, revision: str) -> Non
         if revision >= "0004":
             found, questions = read_set(registry, "spring")
             assert (found.gallery, found.registered_by) == ("shop", "golden")
-            asked = QUESTIONS if revision == "0004" else with_items(21)
-            assert facts_of(questions) == facts_of(asked) == found.facts
+            assert facts_of(questions) == facts_of(QUESTIONS) == found.facts
             assert len(registry.probes.verify_all("shop")) == 1
             measured = [
                 state.certificate.probe_set for state in registry.certificates.of_gallery("shop")
             ]
-            assert found.named in measured
-            assert not register_questions(registry, "spring", "shop", asked).is_new
+            redactions = registry.probes.redactions("spring")
+            assert len(redactions) == (revision >= "0005")
+            registered = redactions[0].before if redactions else found
+            assert registered.named in measured
+            n_items = 21 if redactions else 20
+            assert registered.facts == facts_of(with_items(n_items))
+            assert not register_questions(registry, "spring", "shop", QUESTIONS).is_new
         everything = replace(QUESTIONS, items=Labels(np.arange(200), np.arange(200) % 2))
         assert register_questions(registry, "summer", "shop", everything).is_new
         assert read_set(registry, "summer")[0].facts == facts_of(everything)

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from compat.evaluation.qrels import Qrels
+from compat.evidence import read_evidence
 from compat.probe_files import Questions, digest_content
 from compat.probes import Labels, Probe
+from compat.replay import replay
 from compat.workflow.certifying import certify
 from compat.workflow.probe_sets import (
     next_level,
@@ -18,10 +20,18 @@ from compat.workflow.probe_sets import (
     read_set,
     register_questions,
 )
+from compat.workflow.reporting import read_report
 from registry import Embeddings
+from registry.domain.certificates import Criterion
 from registry.domain.events import EventKind
 from registry.domain.policies import Policy
-from registry.errors import AlreadyExistsError, DigestMismatchError, InvalidInputError
+from registry.domain.requirements import Requirement
+from registry.errors import (
+    AlreadyExistsError,
+    ConflictError,
+    DigestMismatchError,
+    InvalidInputError,
+)
 from tests.compat.workflow.builders import (
     FIRST_QUERY,
     ITEMS_EACH,
@@ -228,3 +238,68 @@ def test_a_file_that_was_changed_is_not_parsed(
     monkeypatch.setattr("compat.workflow.probe_sets.read_questions", None)
     with pytest.raises(DigestMismatchError, match="the file of probe set 'spring'"):
         read_set(world.registry, "spring")
+
+
+# --- erased items
+
+ITEM = 7  # of class 2, as items 6 and 8 and queries 4 and 5 are
+
+
+@pytest.mark.parametrize("build", [labelled, judged])
+def test_what_is_left_is_asked_again_and_what_was_is_replayed(world: World, build: Any) -> None:
+    registry, probe = world.registry, registered(world, build(world))
+    first = certify(registry, "shop", "products@2", probe, POLICY)[0].certificate
+    registry.galleries.erase("shop", np.array([ITEM, IDS[4]]), "a test")
+    found, kept = questions_for(registry, "spring", "shop")
+    assert kept.queries.ids.astype(str).tolist() == np.delete(IDS, 4).astype(str).tolist()
+    assert next_level(registry, found, Policy()) > 0.98, "attempts go on being counted"
+    vectors = {
+        ref: Embeddings(np.delete(e.ids, 4), np.delete(e.vectors, 4, axis=0), e.version)
+        for ref, e in probe.query_vectors.items()
+    }
+    again = Probe(kept.queries, vectors, kept.items, probe_set=found)
+    second = certify(registry, "shop", "products@2", again, POLICY)[0].certificate
+    assert second.attempt is not None
+    assert second.attempt.number == 2
+    assert second.probe_set["digest"] != first.probe_set["digest"]
+    file = registry.certificates.evidence_file(first.digest)
+    evidence = read_evidence(file.data, file.digest, "it")
+    assert replay(first, evidence, is_redacted=True).is_same
+    (step,) = registry.certificates.verify(first.digest).probe_redactions
+    assert (step.n_ids, step.n_queries) == (2, 1)
+    limits = " ".join(read_report(registry, "shop", first.digest).limits)
+    assert "its evidence is redacted: 2 ids erased" in limits
+    assert "probe set 'spring', on which it was measured, is redacted: 2 ids erased" in limits
+    assert "79 queries left" in limits
+    assert "redacted" not in " ".join(read_report(registry, "shop", second.digest).limits)
+
+
+def test_a_probe_that_was_read_before_an_erasure_is_not_certified(world: World) -> None:
+    probe = registered(world, labelled(world))
+    world.registry.galleries.erase("shop", IDS[4:5], "a test")
+    with pytest.raises(ConflictError, match="items were erased from probe set 'spring' since"):
+        certify(world.registry, "shop", "products@2", probe, POLICY)
+
+
+def test_scores_and_classes_in_evidence_outlive_an_erasure(world: World) -> None:
+    """Curves lie in the file's metadata, and what the candidate saw in a column of its own."""
+    asked = Requirement("TAR@FAR=0.1", Criterion.NON_INFERIORITY, 0.3)
+    policy = replace(POLICY, requirements=(*POLICY.requirements, asked))
+    seen = np.arange(N_QUERIES) % 4 > 0
+    probe = world.probe()
+    probe = replace(probe, queries=replace(probe.queries, seen=seen))
+    made = certify(world.registry, "shop", "products@2", probe, policy)[0].certificate
+    before = read_evidence(
+        world.registry.certificates.evidence(made.digest), made.evidence_digest, "it"
+    )
+    world.registry.galleries.erase("shop", np.array([ITEM, IDS[4]]), "a test")
+    file = world.registry.certificates.evidence_file(made.digest)
+    after = read_evidence(file.data, file.digest, "it")
+    assert after.asked.ids[4] == "[erased 5]"
+    assert after.asked.seen is not None
+    np.testing.assert_array_equal(after.asked.seen, before.asked.seen)
+    assert before.scored
+    assert after.scored.keys() == before.scored.keys()
+    for cell, scored in before.scored.items():
+        assert after.scored[cell].points == scored.points
+    assert replay(made, after, is_redacted=True).is_same

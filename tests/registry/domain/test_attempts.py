@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 from registry.domain.attempts import UNCOUNTED, Attempt, number_attempt, of_attempts, outcomes
+from registry.domain.canonical import Json
 from registry.domain.events import Event, EventKind
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
@@ -107,3 +110,42 @@ def test_two_stand_at_one_place_whatever_they_spend() -> None:
     assert one.is_at(Attempt("q", "r", 2, 0.1 + 1e-15, 0.03))
     assert not one.is_at(Attempt("q", "r", 2, 0.2, 0.02))
     assert not one.is_at(Attempt("q", "r", 3, 0.1, 0.02))
+
+
+def redacted(*sides: str, n_left: int = 9) -> list[Event]:
+    return [
+        Event.following(
+            None,
+            stream="model:products",
+            kind=EventKind.PROBE_REDACTED,
+            payload={"before": {"questions": a}, "after": {"questions": b}, "n_left": n_left},
+            actor="t",
+            at=NOW,
+        )
+        for a, b in pairwise(sides)
+    ]
+
+
+def test_an_erasure_begins_no_fresh_count() -> None:
+    before = [*line(said("q", "a"), said("x", "b")), *redacted("q", "r", "s"), *redacted("x", "y")]
+    for questions in ("q", "r", "s"):
+        assert number_attempt(before, questions, "c").number == 2
+        assert len(outcomes(line_with_pairs(before), questions)) == 1
+    assert number_attempt(before, "other", "c").number == 1
+
+
+def test_sets_of_which_nothing_is_left_have_nothing_in_common() -> None:
+    emptied = [*redacted("q", "nothing", n_left=0), *redacted("x", "nothing", n_left=0)]
+    assert number_attempt([*line(said("q", "a")), *emptied], "x", "b").number == 1
+
+
+def line_with_pairs(events: list[Event]) -> list[Event]:
+    """The same, with what a certificate's event says besides."""
+    pair: dict[str, Json] = {"gallery": "shop", "query_version": 2, "gallery_version": 1}
+    pair["verdict"] = "COMPATIBLE"
+    return [
+        replace(event, payload={**event.payload, **pair})
+        if event.kind is EventKind.CERTIFICATE_RECORDED
+        else event
+        for event in events
+    ]

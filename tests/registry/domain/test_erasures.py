@@ -1,7 +1,7 @@
 import hashlib
 import hmac
 
-from registry.domain.erasures import Erasure, EvidenceErasure, SegmentErasure, mask
+from registry.domain.erasures import Erasure, EvidenceErasure, ProbeErasure, SegmentErasure, mask
 from registry.domain.events import Event, EventKind
 from tests.registry.domain.certificates import NOW
 
@@ -13,6 +13,8 @@ ENTRY = Erasure(
     segments=(SegmentErasure(1, 2, 1, 3, "rebuilt"),),
     evidence=(EvidenceErasure("c" * 64, 1, 4),),
     missing=("d" * 64,),
+    probes=(ProbeErasure("spring", 1, 2, 39),),
+    missing_probes=("autumn",),
     salt=SALT,
     items=(mask("zoë", SALT), mask(17, SALT)),
 )
@@ -31,6 +33,7 @@ def test_an_entry_is_read_as_it_was_written() -> None:
     assert (found.at, found.actor) == (NOW, "alice")
     assert found.to_json() == ENTRY.to_json()
     assert (found.segments, found.evidence) == (ENTRY.segments, ENTRY.evidence)
+    assert (found.probes, found.missing_probes) == (ENTRY.probes, ENTRY.missing_probes)
 
 
 def test_it_names_its_items_to_those_who_know_them() -> None:
