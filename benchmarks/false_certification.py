@@ -18,6 +18,7 @@ import math
 import time
 from dataclasses import asdict
 from itertools import product
+from typing import TypedDict
 
 import numpy as np
 from scipy.stats import norm, t
@@ -32,6 +33,26 @@ from registry.domain.conclusions import decide
 ALPHA = 0.05
 BLOCK = 100  # trials that share their resampling weights
 METHODS = ("gaffke", "gaffke_largest", "gaffke_macro", "bca", "percentile", "t")
+
+
+class Rates(TypedDict):
+    """How often each method certified falsely in one setting, and which ones lied."""
+
+    margin: float
+    shape: str
+    sizes: str
+    n_units: int
+    rate: dict[str, float]
+    exceeds: list[str]
+
+
+class Figures(TypedDict):
+    """In how many settings of all a method lied, and the worst it did."""
+
+    exceeds: int
+    of: int
+    worst_rate: float
+    worst_at: dict[str, object]
 
 
 def lower_bounds(
@@ -154,9 +175,9 @@ def best_power(world: World, margin: float, n_units: int, rng: np.random.Generat
     return float(norm.cdf(margin * math.sqrt(n_units) / sd - norm.ppf(1 - ALPHA)))
 
 
-def false_certification(options: argparse.Namespace) -> list[dict[str, object]]:
+def false_certification(options: argparse.Namespace) -> list[Rates]:
     """Return the rates at the boundary; `exceeds` where the 99 % bound is above alpha."""
-    rows: list[dict[str, object]] = []
+    rows: list[Rates] = []
     margins = [*options.margins, 0.0]
     for i, (margin, shape, sizes, n_units) in enumerate(
         product(margins, SHAPES, SIZES, options.units)
@@ -202,19 +223,23 @@ def power(options: argparse.Namespace) -> list[dict[str, object]]:
     return rows
 
 
-def summary(rows: list[dict[str, object]]) -> dict[str, object]:
+def summary(rows: list[Rates]) -> dict[str, Figures]:
     """Return, by method and kind of clusters, how many settings exceed alpha, and the worst."""
-    found: dict[str, object] = {}
+    found: dict[str, Figures] = {}
     for method, sizes in product(METHODS, SIZES):
         chosen = [row for row in rows if row["sizes"] == sizes]
-        if method not in chosen[0]["rate"]:  # type: ignore[operator]
+        if method not in chosen[0]["rate"]:
             continue
-        worst = max(chosen, key=lambda row: row["rate"][method])  # type: ignore[index]
+        worst = max(chosen, key=lambda row: row["rate"][method])
         found[f"{method}/{sizes}"] = {
-            "exceeds": sum(method in row["exceeds"] for row in chosen),  # type: ignore[operator]
+            "exceeds": sum(method in row["exceeds"] for row in chosen),
             "of": len(chosen),
-            "worst_rate": worst["rate"][method],  # type: ignore[index]
-            "worst_at": {k: worst[k] for k in ("margin", "shape", "n_units")},
+            "worst_rate": worst["rate"][method],
+            "worst_at": {
+                "margin": worst["margin"],
+                "shape": worst["shape"],
+                "n_units": worst["n_units"],
+            },
         }
     return found
 

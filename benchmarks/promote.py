@@ -30,6 +30,7 @@ from registry import (
     Registry,
     SpaceDescription,
 )
+from registry.domain.attempts import Attempt
 from registry.domain.certificates import Certificate, Control, Finding, Verdict
 from registry.domain.policies import Policy
 
@@ -89,7 +90,11 @@ def certify(registry: Registry, old: ModelVersion, new: ModelVersion, n: int) ->
             Finding("all", r.metric, r.criterion, r.margin, 0.5, 0.6, 0.05, 0.15, 2000, 100, yes)
             for r in policy.requirements
         ),
-        controls=(Control("random model", no, no, 0.0), Control("old model", yes, yes, 0.5)),
+        controls=(
+            Control("random model", no, no, 0.0),
+            Control("rotated model", no, no, 0.0),
+            Control("old model", yes, yes, 0.5),
+        ),
         matrix={"m@1 -> m@1": {"all": {"mAP": 0.5}}},
         n_gallery_items=n,
         gallery_digest="",
@@ -100,6 +105,7 @@ def certify(registry: Registry, old: ModelVersion, new: ModelVersion, n: int) ->
         issued_at=now,
         expires_at=now + timedelta(days=1),
         issued_by="benchmark",
+        attempt=Attempt("questions", "run", 1, spent=0.03),
     )
     registry.certificates.record(made, evidence)
 

@@ -6,10 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 from registry.domain.certificates import Criterion, Verdict
+from registry.domain.places import ON_MIXED
+from registry.domain.score_metrics import parse_score_metric
 from registry.errors import EXIT_GATE_FAILED, EXIT_INCONCLUSIVE
 
-from .output import table
+from .leaks import leak_lines, leaked_ids
+from .output import short, table
 from .sample_sizes import missing_data, missing_lines, plan_data
+from .thresholds import operating_data, thresholds
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -47,6 +51,8 @@ def as_data(made: Sequence[Certification], plan: Sequence[UnitsNeeded] = ()) -> 
                 "is_rollback": m.is_rollback,
                 "statement": m.certificate.statement,
                 "further_units": missing_data(m.missing),
+                "operating_points": operating_data(m),
+                "leaked": None if m.leaks is None else leaked_ids(m.leaks),
                 **m.certificate.to_json(),
             }
             for m in made
@@ -66,10 +72,13 @@ def shown(made: Sequence[Certification]) -> list[RenderableType]:
         parts += [
             f"{way}{certificate.verdict}",
             certificate.statement,
+            _measured_on(certificate),
             _findings(certificate),
             *_too_few(certificate),
             *missing_lines(one.missing),
+            *thresholds(one),
             _controls(certificate),
+            *leak_lines(one.leaks),
             f"certificate {certificate.digest[:12]}, valid until {certificate.expires_at:%Y-%m-%d}"
             if one.is_recorded
             else "dry run: nothing was recorded",
@@ -84,6 +93,7 @@ def details(certificate: Certificate) -> list[RenderableType]:
         matrix(certificate),
         str(certificate.verdict),
         certificate.statement,
+        _measured_on(certificate),
         _findings(certificate),
         *_too_few(certificate),
         _controls(certificate),
@@ -107,13 +117,21 @@ def claim(found: CertificateState) -> dict[str, str]:
 
 def matrix(certificate: Certificate) -> RenderableType:
     """Return the compatibility matrix: every measured cell, by group."""
+    names = ("hit@1", "hit@5", "mAP", *_asked_scores(certificate))
     rows = [
-        (cell, group, *(_mean(values, metric) for metric in ("hit@1", "hit@5", "mAP")))
+        (cell, group, *(_mean(values, name) for name in names))
         for cell, by_group in certificate.matrix.items()
         for group, values in by_group.items()
+        if group == "all" or f" -> {ON_MIXED} " not in cell  # the report has all of them
     ]
-    columns = ("queries -> gallery", "group", "#hit@1", "#hit@5", "#mAP")
+    columns = ("queries -> gallery", "group", *(f"#{name}" for name in names))
     return table("compatibility matrix, means over queries", columns, rows)
+
+
+def _asked_scores(certificate: Certificate) -> list[str]:
+    """Return the metrics of scores that were measured, each once."""
+    measured = {m for by in certificate.matrix.values() for means in by.values() for m in means}
+    return sorted(name for name in measured if parse_score_metric(name) is not None)
 
 
 def _too_few(certificate: Certificate) -> list[str]:
@@ -127,6 +145,12 @@ def _too_few(certificate: Certificate) -> list[str]:
     ]
 
 
+def _measured_on(certificate: Certificate) -> str:
+    """Return which registered probe set it speaks of; nothing if the questions came from files."""
+    said = certificate.probe_set
+    return f"probe set {said['name']!r}, {short(str(said['digest']))}" if said else ""
+
+
 def _mean(values: Mapping[str, float], metric: str) -> str:
     return f"{values[metric]:.4f}" if metric in values else "–"
 
@@ -135,8 +159,8 @@ def _findings(certificate: Certificate) -> RenderableType:
     rows = [
         (
             f.group,
-            f.metric,
-            "> 0" if f.criterion is Criterion.SUPERIORITY else f">= -{f.margin:g}",
+            f.what,
+            "> 0" if f.criterion is Criterion.SUPERIORITY else f">= {0 - f.margin:g}",
             f"{f.baseline:.4f}",
             f"{f.candidate:.4f}",
             f"{f.difference:+.4f}",
@@ -157,8 +181,13 @@ def _findings(certificate: Certificate) -> RenderableType:
         "#queries / classes",
         "verdict",
     )
+    from compat.attempts import level_of
+
     unit = certificate.policy.get("unit", "class")
-    title = f"paired differences, each {certificate.counted} counting once, resampled by {unit}"
+    title = (
+        f"paired differences, each {certificate.counted} counting once, resampled by {unit}, "
+        f"bounds one-sided at {level_of(certificate):.6g}"
+    )
     return table(title, columns, rows)
 
 

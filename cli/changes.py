@@ -28,6 +28,10 @@ def report_change(output: Output, change: Change, verb: str) -> int:
             "to": str(change.after),
             "write_versions": writers,
             "basis": {f"{model}@{number}": why for number, why in serving.basis.items()},
+            "calibration": {
+                f"{model}@{number}": found.to_json()
+                for number, found in serving.calibration.items()
+            },
             "lost": {str(ref): n for ref, n in change.lost.items()},
             "event": change.event.hash if change.event else None,
             "dry_run": not is_done,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from registry import Embeddings, ModelVersion, Registry
     from registry.arrays import LabelArray
     from registry.domain.galleries import IdType, Metric
+    from registry.domain.refs import VersionRef
+    from registry.vector_files import VectorTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +56,13 @@ class Reader:
     quiet: bool
     id_type: IdType | None = None
 
-    def vectors(self, version: ModelVersion, path: Path, ids: Path | None = None) -> Rows:
+    def table(self, version: ModelVersion, path: Path) -> VectorTable:
         """Read vectors that a version made; a file that says it is another's is refused.
 
         Raises:
             SpaceMismatchError: if the file carries another fingerprint, or other dimensions.
-            InvalidInputError: if vectors or ids break a rule; the file is named.
+            InvalidInputError: if vectors break a rule; the file is named.
         """
-        import numpy as np
-
-        from registry import Embeddings
         from registry.errors import SpaceMismatchError
         from registry.vector_files import read_vectors
         from registry.vectors import check_vectors
@@ -77,6 +76,20 @@ class Reader:
             )
         with said_of(path):
             check_vectors(found.vectors, version.dim)
+        return found
+
+    def vectors(self, version: ModelVersion, path: Path, ids: Path | None = None) -> Rows:
+        """Read vectors that a version made, with ids from the same file, from another, or none.
+
+        Raises:
+            SpaceMismatchError: as `table`.
+            InvalidInputError: if vectors or ids break a rule; the file is named.
+        """
+        import numpy as np
+
+        from registry import Embeddings
+
+        found = self.table(version, path)
         named = found.ids if ids is None else self._ids(ids, path, len(found.vectors))
         numbers = np.arange(len(found.vectors), dtype=np.int64)
         with said_of(ids or path):
@@ -94,6 +107,23 @@ class Reader:
                 f"{ids} holds {len(found)} ids, but {path} holds {n} vectors",
                 hint="ids and vectors must belong together row by row",
             )
+        return found
+
+    def by_version(self, files: Sequence[str]) -> dict[VersionRef, Rows]:
+        """Read the same queries as several versions embedded them, each ``VERSION=FILE``.
+
+        Raises:
+            click.BadParameter: if one is not written so, or a version is given twice.
+        """
+        found: dict[VersionRef, Rows] = {}
+        for text in files:
+            ref, _, path = text.partition("=")
+            if not path:
+                raise click.BadParameter(f"{text!r}: write VERSION=FILE", param_hint="--queries")
+            version = self.registry.models.get(ref)
+            if version.ref in found:
+                raise click.BadParameter(f"{version.ref} was given twice", param_hint="--queries")
+            found[version.ref] = self.vectors(version, Path(path))
         return found
 
     def data(self, version: ModelVersion, path: Path) -> Rows:

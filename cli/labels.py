@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,9 +49,7 @@ def check_numbered(registry: Registry, gallery: str, rows: Rows) -> None:
 
 def query_labels(path: Path | None, queries: tuple[Rows, ...]) -> Labels:
     """Read the queries' labels; every file that names the rows must name the same ones."""
-    import numpy as np
-
-    from compat.probes import Labels
+    from compat.probes import Labels, numbered
     from registry.errors import InvalidInputError
     from registry.vector_files import read_labels
 
@@ -63,13 +62,21 @@ def query_labels(path: Path | None, queries: tuple[Rows, ...]) -> Labels:
             f"{path} labels {len(found.labels)} queries, but there are {n}",
             hint="rows of vectors and of labels must belong together",
         )
-    names = {rows.source: rows.embeddings.ids for rows in queries if rows.is_named}
+    names = names_of(queries)
     if found.ids is not None:
-        names[path] = found.ids
-    _check_same_rows(names)
-    # rows that nobody named must not be taken for the items of that number
-    ids = next(iter(names.values())) if names else np.array([f"query {i}" for i in range(n)])
+        names[str(path)] = found.ids
+    check_same_rows(names)
+    ids = next(iter(names.values())) if names else numbered(n)
     return Labels(ids, found.labels, found.groups)
+
+
+def are_numbered(asked: Labels) -> bool:
+    """Return whether no file named the queries."""
+    import numpy as np
+
+    from compat.probes import numbered
+
+    return np.array_equal(asked.ids, numbered(len(asked.ids)))
 
 
 def judged_queries(path: Path, ids: Path | None, queries: tuple[Rows, ...]) -> Labels:
@@ -80,9 +87,9 @@ def judged_queries(path: Path, ids: Path | None, queries: tuple[Rows, ...]) -> L
     from registry.vector_files import read_ids
 
     qrels = read_qrels(path)
-    names = {rows.source: rows.embeddings.ids for rows in queries if rows.is_named}
+    names = names_of(queries)
     if ids is not None:
-        names[ids] = read_ids(ids, as_text=True)
+        names[str(ids)] = read_ids(ids, as_text=True)
     if not names:
         raise InvalidInputError(
             f"{path} judges queries by id, but no file names the rows of the query vectors",
@@ -94,18 +101,24 @@ def judged_queries(path: Path, ids: Path | None, queries: tuple[Rows, ...]) -> L
                 f"{source} names {len(found)} queries, but there are {len(queries[0].embeddings)}",
                 hint="rows of vectors and of ids must belong together",
             )
-    _check_same_rows(names)
+    check_same_rows(names)
     return Labels.judged(next(iter(names.values())), qrels)
 
 
-def _check_same_rows(names: dict[Path, LabelArray]) -> None:
+def names_of(queries: Iterable[Rows]) -> dict[str, LabelArray]:
+    """Return the names that files give to their rows, by file."""
+    return {str(rows.source): rows.embeddings.ids for rows in queries if rows.is_named}
+
+
+def check_same_rows(names: Mapping[str, LabelArray]) -> None:
+    """Refuse files, or whatever else names rows, that name some row differently."""
     from registry.errors import InvalidInputError
 
-    for (first, expected), (path, found) in pairwise(names.items()):
+    for (first, expected), (other, found) in pairwise(names.items()):
         rows = zip(expected.tolist(), found.tolist(), strict=False)  # their number is checked later
         row, pair = next(((i, p) for i, p in enumerate(rows) if str(p[0]) != str(p[1])), (0, None))
         if pair is not None:
             raise InvalidInputError(
-                f"{first} and {path} name row {row} differently: {pair[0]!r} and {pair[1]!r}",
+                f"{first} and {other} name row {row} differently: {pair[0]!r} and {pair[1]!r}",
                 hint="rows of vectors and of labels must belong together: sort all by one order",
             )

@@ -15,6 +15,7 @@ _COMMANDS = {
     "slots": "cli.commands.slots:slots",
     "train": "cli.commands.train:train",
     "policy": "cli.commands.policy:policy",
+    "probe": "cli.commands.probe:probe",
     "certify": "cli.commands.certify:certify",
     "certificate": "cli.commands.certificate:certificate",
     "report": "cli.commands.report:report",

@@ -22,6 +22,23 @@ INPUT_FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @dataclass(slots=True)
+class TrainingFiles:
+    """Files that tell what a candidate was trained on. Filled by `training_options`.
+
+    Attributes:
+        vectors: what it was trained on, as it embeds it.
+        data: the same, raw.
+        ids: its ids.
+        labels: its classes.
+    """
+
+    vectors: tuple[Path, ...] = ()
+    data: tuple[Path, ...] = ()
+    ids: Path | None = None
+    labels: Path | None = None
+
+
+@dataclass(slots=True)
 class Session:
     """Which registry a command works on, and how it answers. Filled by `session_options`.
 
@@ -30,12 +47,14 @@ class Session:
         storage: folder of the files, if they are not in that directory.
         as_json: whether the answer is one JSON object.
         reports: files to write a report into, by format; filled by `report_options`.
+        training: what the candidate was trained on; filled by `training_options`.
     """
 
     where: str = DEFAULT_REGISTRY
     storage: Path | None = None
     as_json: bool = False
     reports: dict[str, Path] = field(default_factory=dict)
+    training: TrainingFiles = field(default_factory=TrainingFiles)
 
     @property
     def output(self) -> Output:

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -63,7 +63,8 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
         pad_edge=False,
     )
     for name in columns:
-        made.add_column(name.removeprefix("#"), justify="right" if name.startswith("#") else "left")
+        side: Literal["left", "right"] = "right" if name.startswith("#") else "left"
+        made.add_column(name.removeprefix("#"), justify=side, overflow="fold")
     for row in rows:
         made.add_row(*(Text(str(value)) for value in row))
     return made

@@ -13,11 +13,14 @@ if TYPE_CHECKING:
     from .embedding import embed, embed_array
     from .encoder_files import load_encoder, save_encoder
     from .encoders import Encoder
+    from .leakage import TrainingItems
     from .preprocessing import Preprocessing
+    from .probe_files import Questions
     from .probes import Labels, Probe
     from .training import train
     from .training_options import TrainingData, TrainingOptions
     from .workflow.certifying import Certification, certify
+    from .workflow.probe_sets import questions_for, register_questions
 
 _HOMES = {
     "Certification": ".workflow.certifying",
@@ -25,12 +28,16 @@ _HOMES = {
     "Labels": ".probes",
     "Preprocessing": ".preprocessing",
     "Probe": ".probes",
+    "Questions": ".probe_files",
     "TrainingData": ".training_options",
+    "TrainingItems": ".leakage",
     "TrainingOptions": ".training_options",
     "certify": ".workflow.certifying",
     "embed": ".embedding",
     "embed_array": ".embedding",
     "load_encoder": ".encoder_files",
+    "questions_for": ".workflow.probe_sets",
+    "register_questions": ".workflow.probe_sets",
     "save_encoder": ".encoder_files",
     "train": ".training",
 }
@@ -41,12 +48,16 @@ __all__ = [
     "Labels",
     "Preprocessing",
     "Probe",
+    "Questions",
     "TrainingData",
+    "TrainingItems",
     "TrainingOptions",
     "certify",
     "embed",
     "embed_array",
     "load_encoder",
+    "questions_for",
+    "register_questions",
     "save_encoder",
     "train",
 ]

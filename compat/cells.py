@@ -17,6 +17,7 @@ from .cores import counting_threads
 from .evaluation.qrels import relevance_from_qrels
 from .evaluation.ranking import RankingScores, Relevance, TopItems, score_rankings
 from .probes import Labels, as_one_kind
+from .score_metrics import ScoreRules, with_points
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class SearchedItems:
     blocks: Sequence[Float32Array]
 
 
-def measure_cell(  # noqa: PLR0913 -- whose queries, on what, and four named settings
+def measure_cell(  # noqa: PLR0913 -- whose queries, on what, and five named settings
     queries: Float32Array,
     asked: Labels,
     items: SearchedItems,
@@ -67,25 +68,30 @@ def measure_cell(  # noqa: PLR0913 -- whose queries, on what, and four named set
     metric: Metric,
     ks: Sequence[int],
     top_k: int = 0,
+    rules: ScoreRules | None = None,
 ) -> RankingScores:
     """Score every query's ranking of the items by exact search, as the contract will serve it.
 
     A query that is itself one of the items (the same id) does not find itself; judged queries
     have names of their own, so none is. With `top_k` the first items come too, with the scores
-    that a search gives: similarities, or under l2 the squared distance, negative.
+    that a search gives: similarities, or under l2 the squared distance, negative. With `rules` what
+    they ask of those scores is measured too.
     """
     kind: Literal["inner_product", "l2"] = "l2" if metric is Metric.L2 else "inner_product"
     prepared = prepare_queries(queries, contract, metric)
+    blocks = PreparedBlocks(items.blocks, contract, metric)
+    relevance, excluded = relevance_of(asked, items), itself_among(asked, items)
     scores = score_rankings(
         prepared,
-        PreparedBlocks(items.blocks, contract, metric),
-        relevance_of(asked, items),
+        blocks,
+        relevance,
         ks=ks,
-        excluded=itself_among(asked, items),
+        excluded=excluded,
         metric=kind,
         top_k=top_k,
         n_threads=counting_threads(),
     )
+    scores = with_points(scores, rules, prepared, blocks, relevance, excluded=excluded, metric=kind)
     if scores.top is None or metric is not Metric.L2:
         return scores
     return replace(scores, top=_as_distances(scores.top, prepared))

@@ -19,15 +19,18 @@ import numpy as np
 from registry.arrays import Float64Array, Int64Array, LabelArray
 from registry.domain.certificates import Control, Criterion, Finding, Verdict
 from registry.domain.conclusions import combine, decide_finding
-from registry.domain.policies import Policy, Requirement
+from registry.domain.places import ON_OLD
+from registry.domain.policies import BCA, Policy
+from registry.domain.requirements import KEPT, Requirement
 from registry.errors import InvalidInputError
 
 from .evaluation.flips import find_flips
-from .evaluation.ranking import RankingScores
+from .matrix import ByMetric
+from .probes import Labels
+from .score_metrics import allowed_rejections, check_can_fail, largest_gain, ratio_asked
+from .stats.bootstrap import BootstrapBounds, bca_difference_bounds
 from .stats.bounds import DifferenceBounds, paired_difference_bounds
 from .stats.clusters import cluster_means
-
-KEPT = "kept@"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +38,14 @@ class PairedScores:
     """The same queries, scored twice.
 
     Attributes:
-        baseline: old queries on old vectors.
-        candidate: the pair that is to be certified.
+        baseline: numbers of each query by metric, of old queries on old vectors.
+        candidate: the same of the pair that is to be certified.
         clusters: the independent unit of each query. Shape: (n_queries,).
         groups: rows of each group of queries.
     """
 
-    baseline: RankingScores
-    candidate: RankingScores
+    baseline: ByMetric
+    candidate: ByMetric
     clusters: LabelArray
     groups: Mapping[str, Int64Array]
 
@@ -50,12 +53,20 @@ class PairedScores:
         """Return a metric of each query, of the baseline and of the candidate.
 
         ``kept@k`` is 1, less the chance that the query was right among the first k and no longer
-        is: the baseline keeps all of its own.
+        is: the baseline keeps all of its own. With ``FAR<=rx@score=t`` the baseline is the TRR that
+        r times its FAR would leave.
+
+        Raises:
+            ValueError: if it was not measured.
         """
+        if (ratio := ratio_asked(name)) is not None:
+            rejected, largest = ratio
+            allowed = allowed_rejections(_named(self.baseline, rejected), largest)
+            return allowed, _named(self.candidate, rejected)
         if not name.startswith(KEPT):
-            return self.baseline.metric(name), self.candidate.metric(name)
-        k = name.removeprefix(KEPT)
-        flips = find_flips(self.baseline.metric(f"hit@{k}"), self.candidate.metric(f"hit@{k}"))
+            return _named(self.baseline, name), _named(self.candidate, name)
+        hit = f"hit@{name.removeprefix(KEPT)}"
+        flips = find_flips(_named(self.baseline, hit), _named(self.candidate, hit))
         return np.ones_like(flips.negative), 1 - flips.negative
 
     @property
@@ -65,12 +76,37 @@ class PairedScores:
         return all(len(set(np.unique(p, return_counts=True)[1].tolist())) == 1 for p in parts)
 
 
+def _named(by_metric: ByMetric, name: str) -> Float64Array:
+    if name not in by_metric:
+        raise ValueError(f"no metric is named {name!r}; known: {', '.join(by_metric)}")
+    return by_metric[name]
+
+
+def chosen_groups(asked: Labels, policy: Policy) -> Mapping[str, Int64Array]:
+    """Return the rows of the groups in which every claim must hold.
+
+    Raises:
+        InvalidInputError: if the policy names a group that no query belongs to.
+    """
+    if policy.groups is None:
+        return asked.by_group
+    known = asked.reported
+    missing = [name for name in policy.groups if name not in known]
+    if missing:
+        raise InvalidInputError(
+            f"policy: no query belongs to group {missing[0]!r}; the probe set has "
+            + ", ".join(repr(name) for name in known),
+            hint="give every query its group, in the labels' column 'group'",
+        )
+    return {name: known[name] for name in policy.groups}
+
+
 def check_policy(policy: Policy) -> None:
     """Refuse a policy by which no bound can be computed.
 
     Raises:
-        InvalidInputError: if it asks for too few resamples, its seed is negative, or its bound is
-            that of older certificates.
+        InvalidInputError: if it asks for too few resamples, its seed is negative, its bound is
+            that of older certificates, or a model that finds nothing would meet it.
     """
     if policy.average == "ratio":
         raise InvalidInputError(
@@ -79,6 +115,7 @@ def check_policy(policy: Policy) -> None:
         )
     if policy.seed < 0:
         raise InvalidInputError(f"policy: seed must be at least 0 but got {policy.seed}")
+    check_can_fail(policy)
     nothing = np.zeros(1)
     try:
         paired_difference_bounds(
@@ -93,23 +130,32 @@ def check_policy(policy: Policy) -> None:
         raise InvalidInputError(f"policy: {error}") from error
 
 
-def find(scores: PairedScores, policy: Policy) -> tuple[Finding, ...]:
-    """Try every requirement on every group of queries."""
+def find(scores: PairedScores, policy: Policy, on: str = ON_OLD) -> tuple[Finding, ...]:
+    """Try every requirement of one place on every group of queries.
+
+    Args:
+        scores: what was measured there.
+        policy: the rules.
+        on: the place, as `Policy.places` names it.
+    """
     return tuple(
-        _finding(scores, policy, requirement, group)
+        _finding(scores, policy, requirement, group, on)
         for requirement in policy.requirements
+        if on in policy.places(requirement, is_way_back=False)
         for group in scores.groups
     )
 
 
-def _finding(scores: PairedScores, policy: Policy, requirement: Requirement, group: str) -> Finding:
+def _finding(
+    scores: PairedScores, policy: Policy, requirement: Requirement, group: str, on: str
+) -> Finding:
     rows = scores.groups[group]
     baseline, candidate = (values[rows] for values in scores.metric(requirement.metric))
     clusters = scores.clusters[rows]
-    key = zlib.crc32(f"{requirement.metric}/{group}".encode())
-    rng = np.random.default_rng([policy.seed, key])
-    gain = 0.0 if requirement.metric.startswith(KEPT) else 1.0
-    bounds = _bound(baseline, candidate, clusters, policy, rng, largest_gain=gain)
+    name = f"{requirement.metric}/{group}" + ("" if on == ON_OLD else f"/{on}")
+    rng = np.random.default_rng([policy.seed, zlib.crc32(name.encode())])
+    gain = 0.0 if requirement.metric.startswith(KEPT) else largest_gain(requirement.metric)
+    bounds = _bound(baseline, candidate, clusters, policy, rng, limits=(-1.0, gain))
     finding = Finding(
         group=group,
         metric=requirement.metric,
@@ -122,8 +168,22 @@ def _finding(scores: PairedScores, policy: Policy, requirement: Requirement, gro
         n_queries=len(rows),
         n_clusters=bounds.n_clusters,
         verdict=Verdict.INCONCLUSIVE,
+        on=on,
     )
     return replace(finding, verdict=decide_finding(finding, policy.min_units))
+
+
+def counted(
+    baseline: Float64Array, candidate: Float64Array, clusters: LabelArray, policy: Policy
+) -> tuple[Float64Array, Float64Array, LabelArray]:
+    """Return both numbers and the unit of what counts once: every query, or every unit.
+
+    Of a unit it is the mean difference, as the candidate's number, with 0 as the baseline's.
+    """
+    if policy.average != "unit":
+        return baseline, candidate, clusters
+    means = cluster_means(candidate - baseline, clusters)
+    return np.zeros(len(means)), means, np.arange(len(means))
 
 
 def _bound(
@@ -133,26 +193,35 @@ def _bound(
     policy: Policy,
     rng: np.random.Generator,
     *,
-    largest_gain: float,
-) -> DifferenceBounds:
+    limits: tuple[float, float],
+) -> DifferenceBounds | BootstrapBounds:
     """Bound the mean difference over what the policy lets count once."""
-    if policy.average == "unit":
-        candidate = cluster_means(candidate - baseline, clusters)
-        baseline, clusters = np.zeros(len(candidate)), np.arange(len(candidate))
+    baseline, candidate, clusters = counted(baseline, candidate, clusters, policy)
     largest = policy.largest_unit
     if largest is not None and (seen := _largest(clusters)) > largest:
         raise InvalidInputError(
             f"policy: largest_unit is {largest}, but a class of this probe set has {seen} queries",
             hint="give the most that any class can have",
         )
+    level, n_resamples = policy.confidence_level, policy.n_resamples
+    if policy.bound == BCA:
+        return bca_difference_bounds(
+            baseline,
+            candidate,
+            clusters,
+            confidence_level=level,
+            limits=limits,
+            n_resamples=n_resamples,
+            rng=rng,
+        )
     return paired_difference_bounds(
         baseline,
         candidate,
         clusters,
-        confidence_level=policy.confidence_level,
-        limits=(-1.0, largest_gain),
+        confidence_level=level,
+        limits=limits,
         largest_cluster=largest,
-        n_resamples=policy.n_resamples,
+        n_resamples=n_resamples,
         rng=rng,
     )
 
@@ -177,7 +246,7 @@ def try_control(name: str, scores: PairedScores, policy: Policy, *, expected: Ve
     Groups of fewer units than the policy asks for are decided too: the gate is what is tried.
     """
     findings = find(scores, replace(policy, min_units=1))
-    _, first = scores.metric(policy.requirements[0].metric)
+    _, first = scores.metric(findings[0].metric)
     return Control(
         name=name,
         expected=expected,
@@ -210,7 +279,7 @@ def lenient(policy: Policy, n_units: float) -> Policy:
     """
     margin = max(policy.control_margin, resolution(policy.confidence_level, n_units))
     requirements = tuple(
-        Requirement(r.metric, Criterion.NON_INFERIORITY, max(r.margin, margin))
+        replace(r, criterion=Criterion.NON_INFERIORITY, margin=max(r.margin, margin))
         for r in policy.requirements
     )
     return replace(policy, requirements=requirements)

@@ -29,7 +29,7 @@ from .encoders import cpu_tensors
 from .run_identity import RunIdentity
 
 _KEY: Final = "samespace_checkpoint"
-_FORMAT: Final = 2
+_FORMAT: Final = 3  # to be raised whenever files, or what a run's digest is of, change
 
 
 def check_checkpoint_path(path: Path, *, is_resumed: bool) -> None:
@@ -103,21 +103,25 @@ def read_checkpoint(
     Raises:
         NotFoundError: if there is no such file.
         CorruptFileError: if it is no checkpoint.
-        InvalidInputError: if it belongs to another run, or to a newer format; nothing is loaded.
+        InvalidInputError: if it belongs to another run, or has another format; nothing is loaded.
     """
     if not path.is_file():
         raise NotFoundError(f"there is no checkpoint {path}", hint="train without resuming")
     try:
         with safe_open(path, framework="pt") as file:
             facts = json.loads((file.metadata() or {})[_KEY])
+            found = int(facts["format"])
             tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError, ValueError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise CorruptFileError(
             f"{path} is not a training checkpoint: {error}",
             hint="name another one, or train without --resume",
         ) from error
-    if facts["format"] != _FORMAT:
-        raise InvalidInputError(f"{path} has format {facts['format']}, this samespace {_FORMAT}")
+    if found != _FORMAT:
+        raise InvalidInputError(
+            f"{path} is a checkpoint of format {found}, but this samespace reads format {_FORMAT}",
+            hint="resume it with the samespace that wrote it, or train without --resume",
+        )
     if not run.is_same(facts["run"], facts["sketch"]):
         raise InvalidInputError(
             f"{path} is the checkpoint of another run: its data, network, options, seed or first "

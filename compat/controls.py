@@ -14,7 +14,8 @@ from registry.domain.certificates import Control, Verdict
 from registry.domain.policies import Policy
 
 from .certification import PairedScores, fewest_units, lenient, try_control
-from .evaluation.ranking import RankingScores
+from .leakage import judge_leakage
+from .matrix import ByMetric
 
 RANDOM, ROTATED, OLD = "random model", "rotated model", "old model"
 SERVED = "served search"
@@ -22,9 +23,10 @@ SERVED = "served search"
 
 def judge_controls(
     scores: PairedScores,
-    planted: Mapping[str, RankingScores],
+    planted: Mapping[str, ByMetric],
     served: Float64Array | None,
     policy: Policy,
+    leakage: ByMetric | None = None,
 ) -> tuple[Control, ...]:
     """Judge every control of one pair.
 
@@ -34,9 +36,12 @@ def judge_controls(
         served: hit@1 of each query by the search that will serve, if it was tried.
             Shape: (n_queries,).
         policy: the rules.
+        leakage: what `leakage.look_for` found of the queries in the training data, if there were
+            any.
 
     Raises:
         KeyError: if one of the three was not planted.
+        ValueError: if what was found of leakage is impossible.
     """
     tried = {name: replace(scores, candidate=planted[name]) for name in (RANDOM, ROTATED, OLD)}
     controls = [
@@ -45,7 +50,9 @@ def judge_controls(
         _try_old(tried[OLD], policy),
     ]
     if served is not None:
-        controls.append(_try_served(served, scores.candidate.metric("hit@1"), policy))
+        controls.append(_try_served(served, scores.candidate["hit@1"], policy))
+    if leakage is not None:
+        controls.append(judge_leakage(leakage, policy))
     return tuple(controls)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,16 +13,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from registry.arrays import Float64Array, Int64Array, LabelArray
+from registry.arrays import BoolArray, Float64Array, Int64Array, LabelArray
+from registry.domain.canonical import canonical_json
 from registry.errors import DigestMismatchError, InvalidInputError, in_one_line
 
 from .evaluation.ranking import TopItems
 from .matrix import ByMetric
-from .probes import ALL, Labels
+from .probes import Labels
+from .scored import ScoredCell
 
 SEPARATOR = " | "
 CONTROL = "control: "
 TOP_IDS, TOP_SCORES = "top ids", "top scores"
+GENUINE, IMPOSTOR = "best genuine", "best impostor"
+_POINTS = b"samespace.operating_points"  # of the file: thresholds and curves by cell, as JSON
 _OLDER = "it was made before certificates could be replayed: certify again"
 
 
@@ -36,6 +41,7 @@ class Evidence:
         cells: by cell of the matrix and metric, a number a query.
         planted: likewise, of every control.
         top: by cell, the first items of each query, as positions among the items.
+        scored: by cell, its scores and what thresholds do, if the policy asked for that.
     """
 
     asked: Labels
@@ -44,19 +50,23 @@ class Evidence:
     cells: Mapping[str, ByMetric]
     planted: Mapping[str, ByMetric]
     top: Mapping[str, TopItems] = field(default_factory=dict)
+    scored: Mapping[str, ScoredCell] = field(default_factory=dict)
 
     def rows(self) -> dict[str, Int64Array]:
-        """Return the rows of each group; ``all`` is every query."""
-        return {ALL: np.arange(len(self.asked.ids))} | self.asked.by_group
+        """Return the rows of all that is reported apart; ``all`` is every query."""
+        return self.asked.reported
 
 
 def write_evidence(evidence: Evidence, item_ids: LabelArray) -> tuple[bytes, str]:
     """Return the bytes of a Parquet file, one row a query, and their SHA-256.
 
-    Columns are ``query``, ``label``, ``group`` (if there are groups), ``unit``, ``relevant`` and
+    Columns are ``query``, ``label``, ``group`` (if there are groups), ``seen`` (whether its class
+    was trained on, if that is known), ``unit``, ``relevant`` and
 
     - for every cell and metric a number, ``products@2 -> products@1 | mAP``;
     - for every cell the first items, ``products@2 -> products@1 | top ids`` and ``| top scores``;
+    - where scores were asked for, ``| best genuine`` and ``| best impostor`` of every cell, and
+      thresholds and curves as JSON in the file's own metadata;
     - for every control and metric a number, ``control: random model | mAP``.
 
     Equal numbers give equal bytes with one version of pyarrow, whose name the file holds.
@@ -69,16 +79,24 @@ def write_evidence(evidence: Evidence, item_ids: LabelArray) -> tuple[bytes, str
     columns = {"query": _texts(asked.ids), "label": _texts(asked.labels)}
     if asked.groups is not None:
         columns["group"] = _texts(asked.groups)
+    if asked.seen is not None:
+        columns["seen"] = pa.array(asked.seen)
     columns["unit"] = _names(evidence.units)
     columns["relevant"] = pa.array(evidence.n_relevant)
     for cell, by_metric in evidence.cells.items():
         columns |= _numbers(cell, by_metric)
         if cell in evidence.top:
             columns |= _top(cell, evidence.top[cell], item_ids)
+        if cell in evidence.scored:
+            columns |= _best(cell, evidence.scored[cell])
     for name, by_metric in evidence.planted.items():
         columns |= _numbers(CONTROL + name, by_metric)
+    table = pa.table(columns)
+    if evidence.scored:
+        points = canonical_json({cell: one.to_json() for cell, one in evidence.scored.items()})
+        table = table.replace_schema_metadata({_POINTS: points.encode("utf-8")})
     buffer = io.BytesIO()
-    pq.write_table(pa.table(columns), buffer, compression="zstd")
+    pq.write_table(table, buffer, compression="zstd")
     data = buffer.getvalue()
     return data, hashlib.sha256(data).hexdigest()
 
@@ -105,6 +123,13 @@ def _top(cell: str, top: TopItems, item_ids: LabelArray) -> dict[str, Any]:
     return {
         f"{cell}{SEPARATOR}{TOP_IDS}": pa.ListArray.from_arrays(offsets, ids),
         f"{cell}{SEPARATOR}{TOP_SCORES}": pa.ListArray.from_arrays(offsets, scores),
+    }
+
+
+def _best(cell: str, scored: ScoredCell) -> dict[str, Any]:
+    return {
+        f"{cell}{SEPARATOR}{GENUINE}": pa.array(scored.genuine),
+        f"{cell}{SEPARATOR}{IMPOSTOR}": pa.array(scored.impostor),
     }
 
 
@@ -140,15 +165,20 @@ def _evidence(table: Any, name: str) -> Evidence:
         for column in table.column_names
         if not column.endswith((SEPARATOR + TOP_IDS, SEPARATOR + TOP_SCORES))
     }
+    scored = _scored(table, columns, name)
     missing = [c for c in ("query", "label", "unit", "relevant") if c not in columns]
     if missing or not len(table):
         lacks = f"the column {missing[0]!r}" if missing else "any row"
         raise InvalidInputError(f"{name} lacks {lacks}", hint=_OLDER)
     groups = columns.get("group")
     asked = Labels(
-        columns["query"], columns["label"], None if groups is None else groups.astype(str)
+        columns["query"],
+        columns["label"],
+        None if groups is None else groups.astype(str),
+        seen=_seen(columns.get("seen"), name),
     )
-    measured = {c: v for c, v in columns.items() if SEPARATOR in c}
+    best = (SEPARATOR + GENUINE, SEPARATOR + IMPOSTOR)
+    measured = {c: v for c, v in columns.items() if SEPARATOR in c and not c.endswith(best)}
     odd = [column for column, values in measured.items() if values.dtype != np.float64]
     if odd:
         raise InvalidInputError(
@@ -162,7 +192,32 @@ def _evidence(table: Any, name: str) -> Evidence:
         _by_name(
             {c.removeprefix(CONTROL): v for c, v in measured.items() if c.startswith(CONTROL)}
         ),
+        scored=scored,
     )
+
+
+def _scored(table: Any, columns: Mapping[str, LabelArray], name: str) -> dict[str, ScoredCell]:
+    """Return the scores and operating points of every cell that has them."""
+    text = (table.schema.metadata or {}).get(_POINTS)
+    if text is None:
+        return {}
+    try:
+        return {
+            cell: ScoredCell.from_json(
+                points,
+                columns[f"{cell}{SEPARATOR}{GENUINE}"],
+                columns[f"{cell}{SEPARATOR}{IMPOSTOR}"],
+            )
+            for cell, points in json.loads(text).items()
+        }
+    except (ValueError, AttributeError, KeyError) as error:
+        raise InvalidInputError(f"{name}: {in_one_line(error)}", hint=_OLDER) from error
+
+
+def _seen(values: LabelArray | None, name: str) -> BoolArray | None:
+    if values is not None and values.dtype != np.bool_:
+        raise InvalidInputError(f"{name}: column 'seen' is {values.dtype}, not bool")
+    return values
 
 
 def _plain(names: LabelArray) -> LabelArray:

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from registry.arrays import Int64Array, LabelArray
+from registry.arrays import BoolArray, Int64Array, LabelArray
 from registry.domain.canonical import digest_json
+from registry.domain.conclusions import SEEN, UNSEEN
+from registry.domain.probe_sets import ProbeSet
 from registry.domain.refs import VersionRef
 from registry.errors import InvalidInputError
 from registry.vectors import Embeddings
@@ -29,15 +31,19 @@ class Labels:
         labels: class or identity of each item, integers or strings. Shape: (n,).
         groups: slice of each item, reported apart, or None. Shape: (n,).
         qrels: of queries: judgements that say which items are relevant, instead of the labels.
+        seen: of queries: whether the candidate was trained on the class of each, or None if that is
+            not known; certification finds it out. Shape: (n,).
 
     Raises:
-        InvalidInputError: if they differ in length, or are neither integers nor strings.
+        InvalidInputError: if they differ in length, or are neither integers nor strings, or a group
+            has a name that is kept for what `seen` tells apart.
     """
 
     ids: LabelArray
     labels: LabelArray
     groups: LabelArray | None = None
     qrels: Qrels | None = None
+    seen: BoolArray | None = None
 
     @classmethod
     def judged(cls, ids: LabelArray, qrels: Qrels, groups: LabelArray | None = None) -> Labels:
@@ -46,20 +52,65 @@ class Labels:
 
     def __post_init__(self) -> None:
         sizes = {len(self.ids), len(self.labels)}
-        if self.groups is not None:
-            sizes.add(len(self.groups))
+        sizes |= {len(given) for given in (self.groups, self.seen) if given is not None}
         if len(sizes) != 1:
             raise InvalidInputError(f"ids, labels and groups differ in length: {sorted(sizes)}")
+        if self.groups is not None:
+            _check_names(self.groups)
         object.__setattr__(self, "ids", _plain("ids", self.ids))
         object.__setattr__(self, "labels", _plain("labels", self.labels))
 
     @property
     def by_group(self) -> dict[str, Int64Array]:
-        """Rows of each group; one group ``all`` if none are given."""
+        """Rows of each group; if none are given, seen and unseen classes, or one group ``all``."""
         if self.groups is None:
-            return {ALL: np.arange(len(self.ids))}
+            return self.by_seen or {ALL: np.arange(len(self.ids))}
         names = self.groups.astype(str)
         return {str(name): np.flatnonzero(names == name) for name in np.unique(names)}
+
+    @property
+    def by_seen(self) -> dict[str, Int64Array]:
+        """Rows of seen and of unseen classes; empty unless there are both."""
+        if self.seen is None or self.seen.all() or not self.seen.any():
+            return {}
+        return {SEEN: np.flatnonzero(self.seen), UNSEEN: np.flatnonzero(~self.seen)}
+
+    @property
+    def reported(self) -> dict[str, Int64Array]:
+        """Rows of all that is reported apart: ``all``, each group, seen and unseen classes.
+
+        Seen or unseen classes that are a declared group stand under its name only.
+        """
+        same = self.declared_as
+        others = {name: rows for name, rows in self.by_seen.items() if name not in same}
+        return {ALL: np.arange(len(self.ids))} | self.by_group | others
+
+    @property
+    def declared_as(self) -> dict[str, str]:
+        """The declared group that seen, or unseen, classes are, where there is one."""
+        if self.groups is None:
+            return {}
+        return {
+            name: group
+            for name, rows in self.by_seen.items()
+            for group, declared in self.by_group.items()
+            if np.array_equal(rows, declared)
+        }
+
+
+def _check_names(groups: LabelArray) -> None:
+    names = set(groups.astype(str).tolist())
+    if ALL in names:
+        raise InvalidInputError(
+            f"a group of queries is named {ALL!r}, which is every query",
+            hint="name the group otherwise",
+        )
+    kept = sorted({SEEN, UNSEEN} & names)
+    if kept:
+        raise InvalidInputError(
+            f"a group of queries is named {kept[0]!r}, as what training data tell apart",
+            hint="name the group otherwise; or declare none, and say which classes were trained on",
+        )
 
 
 def _plain(what: str, array: LabelArray) -> LabelArray:
@@ -76,6 +127,14 @@ def _plain(what: str, array: LabelArray) -> LabelArray:
             f"but are {array.dtype} of shape {array.shape}"
         )
     return array.astype(str)
+
+
+def numbered(n: int) -> LabelArray:
+    """Return names of rows that nobody named: they must not be taken for the items of that number.
+
+    Shape: (n,).
+    """
+    return np.array([f"query {i}" for i in range(n)])
 
 
 def as_one_kind(a: LabelArray, b: LabelArray) -> tuple[LabelArray, LabelArray]:
@@ -99,12 +158,14 @@ class Probe:
             carry judgements.
         reembedded: gallery items embedded by the candidate, if the raw data are at hand; with
             them the new self-test and the way back are measured too.
+        probe_set: the registered set that queries, labels and judgements are those of, if any.
     """
 
     queries: Labels
     query_vectors: Mapping[VersionRef, Embeddings]
     gallery_labels: Labels | None
     reembedded: Embeddings | None = None
+    probe_set: ProbeSet | None = None
 
     def __post_init__(self) -> None:
         if (self.gallery_labels is None) != (self.queries.qrels is not None):
@@ -180,7 +241,7 @@ def digest_array(array: LabelArray) -> str:
     """Return the SHA-256 of an array's values, in their order."""
     if array.dtype.kind in "OU":
         return digest_json([str(value) for value in array.tolist()])
-    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
 
 
 def align_labels(labels: Labels, ids: LabelArray, gallery: str) -> LabelArray:

@@ -8,21 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import cast
 
 import numpy as np
 
 from registry.domain.canonical import Json, canonical_json
 from registry.domain.certificates import Certificate
-from registry.domain.conclusions import conclude
+from registry.domain.conclusions import LEAKAGE, conclude
+from registry.domain.galleries import IndexSpec
+from registry.domain.places import ON_MIXED, ON_OLD, ON_SERVED, mixed_place
 from registry.domain.policies import Policy
 from registry.errors import InvalidInputError
 
-from .certification import PairedScores, find
+from .attempts import digest_questions, rules_of
+from .certification import PairedScores, chosen_groups, find
 from .controls import OLD, RANDOM, ROTATED, SERVED, judge_controls
-from .evaluation.ranking import RankingScores
 from .evidence import Evidence
-from .matrix import ByMetric, cell_name, matrix_of
+from .matrix import ByMetric, cell_name, matrix_of, mixed_name, served_name
+from .served import exactly_served
 
 _RECOMPUTED = ("findings", "controls", "matrix", "verdict")
 
@@ -56,9 +60,9 @@ def replay(certificate: Certificate, evidence: Evidence) -> Replay:
         InvalidInputError: if the evidence lacks what the certificate rests on, or has numbers
             that no measurement gives.
     """
-    policy = Policy.recorded(certificate.policy)
+    policy = rules_of(Policy.recorded(certificate.policy), certificate.attempt)
     found = _recomputed(certificate, evidence, policy)
-    difference = _wrong_units(evidence, policy)
+    difference = _wrong_questions(certificate, evidence) or _wrong_units(evidence, policy)
     said, again = certificate.to_json(), found.to_json()
     for name in _RECOMPUTED:
         difference = difference or _difference(said[name], again[name], name)
@@ -68,18 +72,18 @@ def replay(certificate: Certificate, evidence: Evidence) -> Replay:
 
 
 def _recomputed(certificate: Certificate, evidence: Evidence, policy: Policy) -> Certificate:
-    baseline = certificate.baseline_version
-    cells = (
-        cell_name(baseline, baseline),
-        cell_name(certificate.query_version, certificate.gallery_version),
-    )
-    old, new = (_scores(evidence, evidence.cells, name) for name in cells)
-    scores = PairedScores(old, new, evidence.units, evidence.asked.by_group)
-    planted = {n: _scores(evidence, evidence.planted, n) for n in (RANDOM, ROTATED, OLD)}
+    groups = chosen_groups(evidence.asked, policy)
+    places = {
+        place: PairedScores(*cells, evidence.units, groups)
+        for place, cells in _places(certificate, evidence, policy).items()
+    }
+    planted = {n: _numbers(evidence.planted, n) for n in (RANDOM, ROTATED, OLD)}
     served = evidence.planted.get(SERVED, {}).get("hit@1")
     try:
-        findings = find(scores, policy)
-        controls = judge_controls(scores, planted, served, policy)
+        found = [find(scores, policy, place) for place, scores in places.items()]
+        findings = tuple(chain.from_iterable(found))
+        leakage = evidence.planted.get(LEAKAGE)
+        controls = judge_controls(places[ON_OLD], planted, served, policy, leakage)
         matrix = matrix_of(evidence.cells, evidence.asked)
     except ValueError as error:  # NaN, a number out of range, a metric that is not there
         raise InvalidInputError(f"the evidence cannot be judged: {error}") from error
@@ -92,13 +96,41 @@ def _recomputed(certificate: Certificate, evidence: Evidence, policy: Policy) ->
     )
 
 
-def _scores(evidence: Evidence, measured: Mapping[str, ByMetric], name: str) -> RankingScores:
+def _places(
+    certificate: Certificate, evidence: Evidence, policy: Policy
+) -> dict[str, tuple[ByMetric, ByMetric]]:
+    """Return the numbers of baseline and candidate in every place where something is required."""
+    query, baseline = certificate.query_version, certificate.baseline_version
+    cells = (cell_name(baseline, baseline), cell_name(query, certificate.gallery_version))
+    old, new = (_numbers(evidence.cells, name) for name in cells)
+    found = {ON_OLD: (old, new)}
+    if policy.asks(ON_SERVED) and not certificate.is_way_back:
+        found[ON_SERVED] = (exactly_served(old, policy), exactly_served(new, policy))
+        backend, factory = (str(certificate.index[name]) for name in ("backend", "factory"))
+        if not IndexSpec(backend, factory).is_exact:
+            names = [served_name(cell, backend, factory) for cell in cells]
+            found[ON_SERVED] = (evidence.cells.get(names[0], {}), evidence.cells.get(names[1], {}))
+    if policy.asks(ON_MIXED):
+        for share in policy.mixed:
+            found[mixed_place(share)] = (old, _numbers(evidence.cells, mixed_name(query, share)))
+    return found
+
+
+def _numbers(measured: Mapping[str, ByMetric], name: str) -> ByMetric:
     if "mAP" not in measured.get(name, {}):
         raise InvalidInputError(
             f"the evidence has no numbers of {name!r}, on which the certificate rests",
             hint="it belongs to another certificate, or is older than replay: certify again",
         )
-    return RankingScores.from_metrics(measured[name], evidence.n_relevant)
+    return measured[name]
+
+
+def _wrong_questions(certificate: Certificate, evidence: Evidence) -> str | None:
+    """Return how the queries are not those whose attempts were counted, if so."""
+    attempt = certificate.attempt
+    if attempt is None or attempt.questions == digest_questions(evidence.asked):
+        return None
+    return "attempt: the evidence is of other queries than those whose attempts were counted"
 
 
 def _wrong_units(evidence: Evidence, policy: Policy) -> str | None:

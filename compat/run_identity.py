@@ -35,7 +35,7 @@ class RunIdentity:
     Attributes:
         digest: of raw data and how they are rehearsed, network, teachers and options, but for
             learning rate and clip_norm: a run that is resumed may change those.
-        exact: the same with those too. Earlier checkpoints hold it.
+        exact: the same with those too: processes that train together must agree in all of it.
         sketch: root mean square, and one projection on that scale, of each tensor of first weights
             and old features.
     """
@@ -46,7 +46,7 @@ class RunIdentity:
 
     def is_same(self, digest: object, sketch: object) -> bool:
         """Return whether what a checkpoint says of its run describes this one."""
-        if digest not in (self.digest, self.exact) or not isinstance(sketch, list):
+        if digest != self.digest or not isinstance(sketch, list):
             return False
         if len(sketch) != len(self.sketch):
             return False
@@ -75,18 +75,17 @@ def identify_run(
         teachers: fingerprints of the frozen encoders that embed along, by their part.
     """
     raw = {"inputs": data.inputs, "labels": data.labels}
+    objective = modules["objective"]
     facts: dict[str, Json] = {
         "options": _settings(options),
-        "objective": repr(getattr(modules["objective"], "options", None)),
+        "objective": repr(getattr(objective, "options", None)),
+        # of an objective that does not keep them itself
+        "catalog_options": repr(getattr(objective, "catalog_options", None)),
+        "rehearsal": f"{data.rehearsal_share!r} from {data.n_rehearsed} rows",
         "structure": structure_digest(modules),
         "teachers": dict(teachers),
         "data": digest_tensors({name: t.cpu().contiguous() for name, t in raw.items()}),
     }
-    if data.rehearsal_share is not None:  # earlier checkpoints say nothing of it
-        facts["rehearsal"] = f"{data.rehearsal_share!r} from {data.n_rehearsed} rows"
-    chosen = getattr(modules["objective"], "catalog_options", None)
-    if chosen is not None:  # of an objective that does not keep them itself
-        facts["objective_options"] = repr(chosen)
     exact = digest_json(facts)
     digest = digest_json({**facts, "options": _settings(options, leaving_out=_MAY_CHANGE)})
     weights = cpu_tensors(modules)
@@ -98,14 +97,11 @@ def identify_run(
 def _settings(
     options: TrainingOptions, *, leaving_out: frozenset[str] = frozenset()
 ) -> dict[str, Json]:
-    settings: dict[str, Json] = {
+    return {
         entry.name: repr(getattr(options, entry.name))
         for entry in fields(options)
         if entry.name not in _NOT_IN_DIGEST | leaving_out
     }
-    if options.augmentation.views is None:  # earlier checkpoints say nothing of it
-        settings["augmentation"] = repr(options.augmentation).replace(", views=None", "")
-    return settings
 
 
 def _sketch(tensors: Iterable[Tensor]) -> Iterable[float]:

@@ -13,15 +13,17 @@ import numpy as np
 
 from registry.arrays import Int64Array, LabelArray
 from registry.domain.certificates import Criterion, Finding, Verdict
-from registry.domain.policies import Policy, Requirement
+from registry.domain.policies import Policy
+from registry.domain.requirements import KEPT, Requirement
+from registry.domain.score_metrics import parse_score_metric
 
-from .certification import KEPT, PairedScores
-from .stats.clusters import cluster_means
+from .certification import PairedScores, counted
 from .stats.planning import binary_sd, further_units, required_units, unit_sd
 
 POWER = 0.8
 ASSUMED_SD = 0.25  # of a unit's difference in a ranking metric
 ASSUMED_GAIN = 0.05  # where superiority is to be shown: nothing shows a gain of 0
+ASSUMED_FAR = 0.01  # of the old version at a deployed threshold, and its spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class UnitsMissing:
 
     Attributes:
         group: the finding's group.
-        metric: its metric.
+        metric: its metric, and where it was measured.
         n_further: 0 or more units beside those that were measured with which it would be shown with
             a probability of `POWER`; None if more would not help, because the mean that was found
             is itself not what is required, or if its spread is unknown.
@@ -70,8 +72,10 @@ def plan_units(
     """Return how many units each requirement takes, before anything is measured.
 
     Assumed is a standard deviation of `ASSUMED_SD` and no difference, or `ASSUMED_GAIN` where
-    superiority is required; of what is to be kept, that half of the margin is lost. Units count
-    alike, so with ``average = "query"`` and unequal units it takes more.
+    superiority is required; of what is to be kept, that half of the margin is lost; and of false
+    accepts, which are rare, a rate of `ASSUMED_FAR` that stays as it is, and a standard deviation
+    as large as the margin. Units count alike, so with ``average = "query"`` and unequal units it
+    takes more.
 
     Args:
         policy: the rules.
@@ -100,17 +104,28 @@ def _assumed(rule: Requirement) -> tuple[float, float]:
     """Return the difference and its standard deviation that are assumed of a requirement."""
     if rule.metric.startswith(KEPT) and rule.margin > 0:
         return -rule.margin / 2, binary_sd(rule.margin / 2, -rule.margin / 2)
-    if rule.criterion is Criterion.SUPERIORITY or rule.margin == 0:
-        return ASSUMED_GAIN, ASSUMED_SD
-    return 0.0, ASSUMED_SD
+    is_gain = rule.criterion is Criterion.SUPERIORITY or rule.margin == 0
+    score = parse_score_metric(rule.metric)
+    if score is not None and score.is_about_rejecting:
+        allowed = ASSUMED_FAR * ((score.max_ratio or 1) - 1)  # of false accepts beyond today's
+        if is_gain:
+            return allowed or ASSUMED_FAR, ASSUMED_FAR
+        return allowed, min(ASSUMED_SD, rule.margin)
+    return (ASSUMED_GAIN, ASSUMED_SD) if is_gain else (0.0, ASSUMED_SD)
 
 
 def missing_units(
-    scores: PairedScores, findings: tuple[Finding, ...], policy: Policy
+    scores: Mapping[str, PairedScores], findings: tuple[Finding, ...], policy: Policy
 ) -> tuple[UnitsMissing, ...]:
-    """Return for each inconclusive finding how many more units would show it."""
+    """Return for each inconclusive finding how many more units would show it.
+
+    Args:
+        scores: what was measured, by place.
+        findings: what was found.
+        policy: the rules.
+    """
     return tuple(
-        UnitsMissing(finding.group, finding.metric, _further(scores, finding, policy))
+        UnitsMissing(finding.group, finding.what, _further(scores[finding.on], finding, policy))
         for finding in findings
         if finding.verdict is Verdict.INCONCLUSIVE
     )
@@ -120,9 +135,7 @@ def _further(scores: PairedScores, finding: Finding, policy: Policy) -> int | No
     rows = scores.groups[finding.group]
     baseline, candidate = (values[rows] for values in scores.metric(finding.metric))
     clusters = scores.clusters[rows]
-    if policy.average == "unit":
-        candidate = cluster_means(candidate - baseline, clusters)
-        baseline, clusters = np.zeros(len(candidate)), np.arange(len(candidate))
+    baseline, candidate, clusters = counted(baseline, candidate, clusters, policy)
     found = further_units(
         finding.difference,
         unit_sd(baseline, candidate, clusters),

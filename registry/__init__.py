@@ -10,21 +10,36 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .aio import AsyncRegistry
     from .domain.contracts import Contract, ContractKind
+    from .domain.explanations import Explanation
     from .domain.galleries import Gallery, IndexSpec, Metric
     from .domain.refs import AliasRef, VersionRef, parse_ref
     from .domain.versions import ModelVersion, SpaceDescription
     from .errors import SamespaceError
-    from .service import Change, Comparability, Parent, PromotionOptions, Registration, Registry
+    from .service import (
+        Change,
+        Comparability,
+        ComparedVectors,
+        Comparison,
+        Parent,
+        PromotionOptions,
+        Registration,
+        Registry,
+    )
     from .vectors import Embeddings, Hits
 
 _HOMES = {
     "AliasRef": ".domain.refs",
+    "AsyncRegistry": ".aio",
     "Change": ".service",
     "Comparability": ".service",
+    "ComparedVectors": ".service",
+    "Comparison": ".service",
     "Contract": ".domain.contracts",
     "ContractKind": ".domain.contracts",
     "Embeddings": ".vectors",
+    "Explanation": ".domain.explanations",
     "Gallery": ".domain.galleries",
     "Hits": ".vectors",
     "IndexSpec": ".domain.galleries",
@@ -42,11 +57,15 @@ _HOMES = {
 
 __all__ = [
     "AliasRef",
+    "AsyncRegistry",
     "Change",
     "Comparability",
+    "ComparedVectors",
+    "Comparison",
     "Contract",
     "ContractKind",
     "Embeddings",
+    "Explanation",
     "Gallery",
     "Hits",
     "IndexSpec",

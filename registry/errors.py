@@ -110,7 +110,7 @@ class UndeclaredComparisonError(SamespaceError):
 
 
 class NotCertifiedError(SamespaceError):
-    """A promotion or rollback lacks a live certificate for some ordered pair."""
+    """A promotion, rollback or comparison lacks a live certificate for some ordered pair."""
 
     exit_code = EXIT_NOT_CERTIFIED
 

@@ -13,18 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from .arrays import Float32Array, LabelArray
+from .arrow_columns import FINGERPRINT, metadata_of, rows_of
 from .errors import InvalidInputError, StorageError
 from .file_formats import check_suffix, load_lines, load_npy, load_npz, load_table, suffix_of
-from .galleries.arrow_files import id_column, metadata_of, vector_column
 from .vectors import Embeddings
 
-FINGERPRINT = "samespace.fingerprint"
-VERSION = "samespace.version"
 _TABLES = (".parquet", ".arrow", ".feather")
 _ROWS = "save one vector of float32 a row, all of one length"
 
@@ -79,7 +76,7 @@ def read_vectors(path: Path, *, convert: bool = False) -> VectorTable:
         vectors = _as_vectors(path, arrays["vectors"], convert)
         return VectorTable(_same_length(path, arrays.get("ids"), vectors), vectors, None)
     table = load_table(path, suffix, "vector", "id")
-    vectors = _as_vectors(path, _column_of_vectors(path, table), convert)
+    vectors = _as_vectors(path, rows_of(table, str(path)), convert)
     ids = _column(path, table, "id") if "id" in table.column_names else None
     return VectorTable(ids, vectors, metadata_of(table).get(FINGERPRINT))
 
@@ -141,10 +138,7 @@ def write_vectors(path: Path, embeddings: Embeddings) -> None:
         StorageError: if the file system refuses; then nothing is left under the name.
     """
     check_suffix(path, (".parquet",))
-    metadata = {FINGERPRINT: embeddings.version.fingerprint, VERSION: str(embeddings.version.ref)}
-    table = pa.table(
-        {"id": id_column(embeddings.ids), "vector": vector_column(embeddings.vectors)}
-    ).replace_schema_metadata(metadata)
+    table = embeddings.to_arrow()
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         pq.write_table(table, temporary)
@@ -154,31 +148,6 @@ def write_vectors(path: Path, embeddings: Embeddings) -> None:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-
-
-def _column_of_vectors(path: Path, table: Any) -> Any:
-    column = table.column("vector").combine_chunks()
-    kind = column.type
-    is_list = (
-        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-    )
-    if not is_list:
-        raise InvalidInputError(
-            f"{path}: column 'vector' is {kind}, not a list of float32", hint=_ROWS
-        )
-    values = column.flatten()
-    if column.null_count or values.null_count:
-        raise InvalidInputError(
-            f"{path}: column 'vector' has empty places", hint="drop or embed again those items"
-        )
-    if not len(column):
-        return np.empty((0, getattr(kind, "list_size", 0)), np.float32)
-    dim, rest = divmod(len(values), len(column))
-    if rest or (column.value_lengths().to_numpy(zero_copy_only=False) != dim).any():
-        raise InvalidInputError(
-            f"{path}: vectors in column 'vector' differ in length", hint="are all of one model?"
-        )
-    return values.to_numpy(zero_copy_only=False).reshape(len(column), dim)
 
 
 def _as_vectors(path: Path, array: Any, convert: bool) -> Float32Array:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
 from .arrays import Float32Array, Int64Array, LabelArray
+from .arrow_columns import FINGERPRINT, VERSION, id_column, metadata_of, rows_of, vector_column
 from .domain.galleries import IdType
 from .domain.versions import ModelVersion
-from .errors import DimensionMismatchError, InvalidInputError
+from .errors import DimensionMismatchError, InvalidInputError, SpaceMismatchError
 
 
 def check_vectors(vectors: Float32Array, dim: int | None = None) -> Float32Array:
@@ -152,6 +155,45 @@ class Embeddings:
         """Name the rows 0, 1, 2, …, as is handy for queries."""
         return cls(np.arange(len(vectors), dtype=np.int64), vectors, version)
 
+    def to_arrow(self) -> pa.Table:
+        """Return a table of id and vector that says which space it is of; vectors are not copied.
+
+        Raises:
+            InvalidInputError: if an id is not valid Unicode.
+        """
+        metadata = {FINGERPRINT: self.version.fingerprint, VERSION: str(self.version.ref)}
+        table = pa.table({"id": id_column(self.ids), "vector": vector_column(self.vectors)})
+        return table.replace_schema_metadata(metadata)
+
+    @classmethod
+    def from_arrow(cls, table: pa.Table, version: ModelVersion) -> Embeddings:
+        """Read a table with the columns id and vector.
+
+        Args:
+            table: as `to_arrow` gives it; one that names no space is taken at the caller's word.
+            version: the version that made the vectors.
+
+        Raises:
+            SpaceMismatchError: if the table names another space, or has other dimensions.
+            InvalidInputError: if a column is missing, or holds no ids or no float32 vectors.
+        """
+        said = metadata_of(table)
+        if said.get(FINGERPRINT, version.fingerprint) != version.fingerprint:
+            raise SpaceMismatchError(
+                f"the table says it was made by {said.get(VERSION, 'another version')} "
+                f"({said[FINGERPRINT][:19]}…), but {version.ref} is {version.fingerprint[:19]}…",
+                hint="name the version that made it",
+            )
+        missing = [name for name in ("id", "vector") if name not in table.column_names]
+        if missing:
+            raise InvalidInputError(
+                f"the table has no column {missing[0]!r}; it has {table.column_names}"
+            )
+        if table.column("id").null_count:
+            raise InvalidInputError("the table: column 'id' has empty places")
+        vectors = np.ascontiguousarray(rows_of(table, "the table"))
+        return cls(table.column("id").to_numpy(), vectors, version)
+
     def __len__(self) -> int:
         return len(self.ids)
 
@@ -160,18 +202,75 @@ class Embeddings:
 class Hits:
     """The nearest items of each query, best first.
 
-    Equal scores are ordered by id. Where an approximate index found fewer than k items, the last
-    places hold score -inf, version number 0 and id -1 or None.
+    Equal scores are ordered by id. Where fewer than k items were found, or had the least score that
+    was asked for, the last places hold score -inf, version number 0 and id -1 or None.
 
     Attributes:
         ids: item ids. Shape: (n_queries, k).
-        scores: similarities, larger is closer. Shape: (n_queries, k).
+        scores: similarities, larger is closer; on the gallery's scale where its versions' scores
+            are calibrated. Shape: (n_queries, k).
         versions: number of the model version that made each hit's vector. Shape: (n_queries, k).
+        uncalibrated: scores before they were calibrated, or None if they are not.
+            Shape: (n_queries, k).
     """
 
     ids: LabelArray
     scores: Float32Array
     versions: Int64Array
+    uncalibrated: Float32Array | None = None
+
+    @property
+    def raw_scores(self) -> Float32Array:
+        """What each hit's own pair of versions scores. Shape: (n_queries, k)."""
+        return self.scores if self.uncalibrated is None else self.uncalibrated
+
+    @classmethod
+    def concatenated(cls, blocks: Iterable[Hits]) -> Hits:
+        """Return the hits of several blocks of queries, one after the other, as one.
+
+        Raises:
+            InvalidInputError: if there are none, or they have different numbers of places.
+        """
+        found = list(blocks)
+        if len({hits.ids.shape[1] for hits in found}) != 1:
+            raise InvalidInputError(
+                f"{len(found)} blocks of hits with different numbers of places are no table"
+                if found
+                else "there are no hits to put together"
+            )
+        is_calibrated = any(hits.uncalibrated is not None for hits in found)
+        return cls(
+            np.concatenate([hits.ids for hits in found]),
+            np.concatenate([hits.scores for hits in found]),
+            np.concatenate([hits.versions for hits in found]),
+            np.concatenate([hits.raw_scores for hits in found]) if is_calibrated else None,
+        )
+
+    def to_arrow(self, query_ids: LabelArray | None = None) -> pa.Table:
+        """Return a table with a row for every hit; places without a hit are left out.
+
+        Its columns are query (the query's number, or its id), rank (from 1), id, score, raw_score
+        (see `raw_scores`) and version (the number of the version that made the hit's vector).
+
+        Args:
+            query_ids: what to call the queries, or None to number them from 0. Shape: (n_queries,).
+
+        Raises:
+            InvalidInputError: if there are not as many query ids as queries, or they are no ids.
+        """
+        n, k = self.ids.shape
+        queries = np.arange(n) if query_ids is None else check_ids(query_ids, n)
+        found = (self.scores > -np.inf).reshape(-1)
+        return pa.table(
+            {
+                "query": id_column(np.repeat(queries, k)[found]),
+                "rank": np.tile(np.arange(1, k + 1), n)[found],
+                "id": id_column(self.ids.reshape(-1)[found]),
+                "score": self.scores.reshape(-1)[found],
+                "raw_score": self.raw_scores.reshape(-1)[found],
+                "version": self.versions.reshape(-1)[found],
+            }
+        )
 
     def __len__(self) -> int:
         return len(self.ids)

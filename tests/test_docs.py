@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from cli.main import root, run
-from tests.cli.worlds import write_files
+from tests.cli.worlds import Outcome, fill_shop, write_files
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "docs" / "reference" / "cli.md"
@@ -34,6 +34,7 @@ NEEDS_NO_EXAMPLE = {
     "samespace lineage",
     "samespace model list",
     "samespace model show",
+    "samespace probe list",
     "samespace status",
     "samespace audit",
 }
@@ -116,6 +117,35 @@ def test_marked_blocks_run_as_they_stand(
     for block in found:
         run_block(block, capsys)
     assert "products@1" in capsys.readouterr().out
+
+
+def test_the_probe_set_of_the_how_to_is_registered_and_asked(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill_shop(lambda *words: Outcome(run(list(words)), "", ""))
+    for block in blocks(ROOT / "docs" / "how-to" / "register-a-probe-set.md"):
+        run_block(block, capsys)
+    said = capsys.readouterr().out
+    assert "registered probe set 'spring'" in said
+    assert said.endswith("COMPATIBLE spring\n")
+
+
+def test_the_questions_of_the_how_to_are_answered(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for block in blocks(ROOT / "docs" / "how-to" / "your-own-vectors.md"):
+        run_block(block, capsys)
+    capsys.readouterr()
+    found = blocks(ROOT / "docs" / "how-to" / "query-old-and-new.md")
+    assert [block.language for block in found] == ["python"] * 6
+    for block in found:
+        run_block(block, capsys)
+    said = capsys.readouterr().out
+    assert "['query', 'rank', 'id', 'score', 'raw_score', 'version']" in said
+    assert "products@1 first 64 dimensions, re-normalised" in said
+    assert "(3, 96) [64 96 64]" in said
+    assert "certified_on=('shop',)" in said
+    assert "('canaries', 'recent queries', 'dimensions')" in said
 
 
 def test_the_summaries_and_baselines_of_the_how_to_run(

@@ -24,7 +24,8 @@ def replay(session: Session, what: str, evidence: Path | None) -> int:
     By its DIGEST (or the beginning of it) in the registry, or of an exported FILE and its evidence
     on any machine, without registry, model or vectors. The evidence's digest is checked before it
     is read; then findings, controls, matrix and verdict are computed again by the policy in the
-    certificate. The signature is verified too, unless you trust no key and give a FILE.
+    certificate; its limits, and its maps of scores, are taken as they stand there. The signature
+    is verified too, unless you trust no key and give a FILE.
 
     Exit code 6 if anything differs, is damaged, or is signed by nobody you trust.
 

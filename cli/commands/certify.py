@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.inputs import Reader, Rows, check_look, one_of
-from cli.labels import check_numbered, item_labels, judged_queries, query_labels
+from cli.labels import check_numbered
 from cli.options import (
     INPUT_FILE,
     Session,
@@ -17,10 +17,12 @@ from cli.options import (
     session_options,
     trust_space_option,
 )
+from cli.probes import Asked, AskedFiles
 from cli.report_files import report_options, told, write_reports
+from cli.training_files import check_training, read_training, training_options
 
 if TYPE_CHECKING:
-    from compat.probes import Labels, Probe
+    from compat.probes import Probe
     from registry import ModelVersion, VersionRef
 
 
@@ -41,12 +43,14 @@ if TYPE_CHECKING:
     "--qrels", type=INPUT_FILE, help="Judgements, TREC or BEIR, instead of labels on both sides."
 )
 @click.option("--query-ids", type=INPUT_FILE, help="Ids of the query rows, with --qrels.")
+@click.option("--probe", "probe_set", metavar="NAME", help="A registered probe set, for all these.")
 @click.option("--reembedded", type=INPUT_FILE, help="Gallery items' vectors made by VERSION.")
 @click.option("--reembedded-ids", type=INPUT_FILE, help="Their ids, if not in the same file.")
 @click.option("--gallery-data", type=INPUT_FILE, help="Raw gallery items, to embed with VERSION.")
-@click.option("--policy", "policy_file", type=INPUT_FILE, help="TOML file with the rules.")
+@click.option("--policy", "policy_file", type=INPUT_FILE, help="TOML or YAML file with the rules.")
 @click.option("--factory", metavar="MODULE:NAME", help="Builds your own backbone, with --data.")
 @click.option("--convert", is_flag=True, help="Convert vectors to contiguous float32.")
+@training_options
 @trust_space_option
 @report_options
 @dry_run_option
@@ -62,6 +66,7 @@ def certify(
     gallery_labels: Path | None,
     qrels: Path | None,
     query_ids: Path | None,
+    probe_set: str | None,
     reembedded: Path | None,
     reembedded_ids: Path | None,
     gallery_data: Path | None,
@@ -75,9 +80,14 @@ def certify(
 
     Needed are labelled queries, embedded by VERSION and by every version that the gallery holds,
     and labels of the gallery's items; or, instead of labels on both sides, graded judgements
-    (--qrels), which nDCG weighs; the unit of resampling is then the query. With the items
+    (--qrels), which nDCG weighs; the unit of resampling is then the query. All of this may be
+    registered once ('samespace probe register') and taken from there (--probe). With the items
     embedded by VERSION too (--reembedded or --gallery-data) the way back is certified as well,
     which a rollback without loss needs.
+
+    With what VERSION was trained on (--training-vectors or --training-data) the queries are looked
+    for in it, by id and by near-duplicate vectors. Queries of classes that it was trained on are
+    told apart from others, by these data, by --training-labels, or by its training record.
 
     The certificate is signed with your key.
 
@@ -93,6 +103,8 @@ def certify(
       samespace certify shop products@2 --data queries.npz --gallery-labels items.npz
       samespace certify docs texts@2 --queries texts@1=q1.npy --queries texts@2=q2.npy \\
           --query-ids ids.txt --qrels qrels/test.tsv
+      samespace certify shop products@2 --queries products@1=q1.npy --queries products@2=q2.npy \\
+          --probe spring
     """
     from cli.certificates import as_data, exit_code, shown
     from cli.policies import read_policy
@@ -100,23 +112,35 @@ def certify(
     from compat.workflow.certifying import certify as run
 
     one_of(files, data, name="--queries VERSION=FILE (once a version)")
-    _check_relevance(labels, gallery_labels, qrels, query_ids)
+    given = AskedFiles(probe_set, labels, data, gallery_labels, qrels, query_ids)
+    given.check()
+    check_training(session.training, has_judgements=qrels is not None)
     _check_again(reembedded, gallery_data)
+    notes, policy = PlanNotes(session.output), read_policy(policy_file)
     with session.open() as registry:
         if not dry_run:
             registry.certificates.check_signer()
         new = registry.models.get(version)
         target = registry.galleries.get(gallery)
+        ask = given.open(registry, gallery)
         reader = Reader(registry, factory, convert, session.as_json, target.id_type)
         versions = (*target.versions(), new.ref)
-        queries = _read_queries(reader, files) if data is None else _embed(reader, versions, data)
+        queries = reader.by_version(files) if data is None else _embed(reader, versions, data)
         again = _read_again(reader, gallery, new, reembedded, reembedded_ids, gallery_data)
         looks = (*queries.values(), *([again] if again else []))
         _check_looks(reader, gallery, () if trust_space else looks)
-        asked = _asked(labels or data, qrels, query_ids, tuple(queries.values()))
-        probe = _probe(asked, queries, gallery_labels, again)
-        notes, policy = PlanNotes(session.output), read_policy(policy_file)
-        made = run(registry, gallery, new.ref, probe, policy, dry_run=dry_run, on_plan=notes.say)
+        probe = _probe(ask(tuple(queries.values())), queries, again)
+        training = read_training(reader, session.training, new, probe, trust_space=trust_space)
+        made = run(
+            registry,
+            gallery,
+            new.ref,
+            probe,
+            policy,
+            training=training,
+            dry_run=dry_run,
+            on_plan=notes.say,
+        )
         written = write_reports(session.reports, made, registry.now())
     return session.output.result(
         as_data(made, notes.plan) | {"reports": written},
@@ -126,43 +150,20 @@ def certify(
     )
 
 
-def _check_relevance(
-    labels: Path | None, gallery_labels: Path | None, qrels: Path | None, query_ids: Path | None
-) -> None:
-    if qrels is not None and (labels is not None or gallery_labels is not None):
-        raise click.UsageError("give either --qrels FILE or --labels and --gallery-labels")
-    if qrels is None and query_ids is not None:
-        raise click.UsageError("--query-ids FILE goes with --qrels FILE")
-    if qrels is None and gallery_labels is None:
-        raise click.UsageError("what is relevant? give --gallery-labels FILE, or --qrels FILE")
-
-
 def _check_again(reembedded: Path | None, gallery_data: Path | None) -> None:
     if reembedded is not None and gallery_data is not None:
         raise click.UsageError("give either --reembedded FILE or --gallery-data FILE")
 
 
-def _asked(
-    labels: Path | None, qrels: Path | None, query_ids: Path | None, queries: tuple[Rows, ...]
-) -> Labels:
-    if qrels is not None:
-        return judged_queries(qrels, query_ids, queries)
-    return query_labels(labels, queries)
-
-
-def _probe(
-    asked: Labels,
-    queries: dict[VersionRef, Rows],
-    gallery_labels: Path | None,
-    again: Rows | None,
-) -> Probe:
+def _probe(asked: Asked, queries: dict[VersionRef, Rows], again: Rows | None) -> Probe:
     from compat.probes import Probe
 
     return Probe(
-        asked,
+        asked.questions.queries,
         {ref: rows.embeddings for ref, rows in queries.items()},
-        None if gallery_labels is None else item_labels(gallery_labels),
+        asked.questions.items,
         again.embeddings if again is not None else None,
+        asked.probe_set,
     )
 
 
@@ -174,19 +175,6 @@ def _embed(reader: Reader, versions: tuple[VersionRef, ...], data: Path) -> dict
 def _check_looks(reader: Reader, gallery: str, given: tuple[Rows, ...]) -> None:
     for rows in given:
         check_look(reader.registry, gallery, rows)
-
-
-def _read_queries(reader: Reader, files: tuple[str, ...]) -> dict[VersionRef, Rows]:
-    found: dict[VersionRef, Rows] = {}
-    for text in files:
-        ref, _, path = text.partition("=")
-        if not path:
-            raise click.BadParameter(f"{text!r}: write VERSION=FILE", param_hint="--queries")
-        version = reader.registry.models.get(ref)
-        if version.ref in found:
-            raise click.BadParameter(f"{version.ref} was given twice", param_hint="--queries")
-        found[version.ref] = reader.vectors(version, Path(path))
-    return found
 
 
 def _read_again(

@@ -22,8 +22,9 @@ _OK = "ok"
 def doctor(session: Session) -> int:
     """Check everything and change nothing: files, audit trail, signatures, models, installation.
 
-    Every stored file, certificates' evidence too, is read and compared with its digest. Where torch
-    is installed, every model of the built-in backbones embeds its canaries again.
+    Every stored file, probe sets and certificates' evidence too, is read and compared with its
+    digest. Where torch is installed, every model of the built-in backbones embeds its canaries
+    again.
 
     Exit code 2 if a check fails.
     """
@@ -34,6 +35,7 @@ def doctor(session: Session) -> int:
             ("signatures", _signatures(registry)),
             *_each_gallery(registry, "gallery", _files),
             *_models(registry),
+            *_each_gallery(registry, "probe sets of", _probe_sets),
             *_each_gallery(registry, "certificates of", _certificates),
             *_each_gallery(registry, "what serves", _served),
             ("left behind", _litter(registry)),
@@ -89,6 +91,10 @@ def _files(registry: Registry, gallery: str) -> str:
     n_files = registry.galleries.verify_files(gallery)
     replaced = registry.integrity.find_replaced(gallery)
     return "; ".join(replaced) or f"{_OK}: {n_files} files as recorded"
+
+
+def _probe_sets(registry: Registry, gallery: str) -> str:
+    return f"{_OK}: {len(registry.probes.verify_all(gallery))} as registered"
 
 
 def _certificates(registry: Registry, gallery: str) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli.item_ids import parse_ids
 from cli.options import (
     INPUT_FILE,
     Session,
@@ -62,20 +63,9 @@ def delete(
 
 
 def _wanted(id_type: IdType | None, items: tuple[str, ...], ids: Path | None) -> LabelArray:
-    import numpy as np
-
     from registry.domain.galleries import IdType
     from registry.vector_files import read_ids
 
     if ids is not None:
         return read_ids(ids, as_text=id_type is IdType.STRING)
-    if id_type is IdType.INT64:
-        return np.array([_whole(item) for item in items], dtype=np.int64)
-    return np.array(items, dtype=object)
-
-
-def _whole(item: str) -> int:
-    try:
-        return int(item)
-    except ValueError:
-        raise click.BadParameter(f"{item!r}: this gallery names items by whole numbers") from None
+    return parse_ids(id_type, items)

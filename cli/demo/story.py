@@ -22,7 +22,7 @@ from .shell import Shell
 
 _PROBE = (
     "--data queries.npz --gallery-labels gallery.npz --gallery-data gallery.npz "
-    "--policy policy.toml"
+    "--policy policy.toml --training-data train_v2.npz"
 )
 
 
@@ -103,6 +103,10 @@ def _certify(shell: Shell) -> None:
     )
     shell.run("promote shelf characters@3", expect=(4,))
     shell.run(f"certify shelf characters@2 {_PROBE} --report {served}")
+    shell.say(
+        """The last control: no query is among the drawings that characters@2 was trained on, nor
+        so near to one that it could be a copy. Without that its good marks would prove little."""
+    )
     shell.say(
         f"""What the person who signs for the upgrade wants to see is {served}, a page for any
         browser; {refused} beside it is the report on the version that was refused:"""

@@ -7,8 +7,17 @@ from .compatibility import (
     flip_rates,
     update_gain,
 )
-from .flips import Flips, Guarantee, find_flips, guarantee_hits, guarantee_top
+from .flips import (
+    Flips,
+    Guarantee,
+    find_flips,
+    guarantee_first_hits,
+    guarantee_hits,
+    guarantee_top,
+)
 from .identification import Identification, identification_thresholds, identify
+from .nearest import nearest_cosines
+from .operating_points import AtDeployed, OperatingPoints, Recalibrated, measure_points
 from .qrels import Qrels, relevance_from_qrels
 from .ranking import RankingScores, Relevance, score_rankings
 from .summaries import (
@@ -21,14 +30,17 @@ from .summaries import (
 from .verification import ErrorCurve, MatchCounts, Verification, false_match_ratios, verify
 
 __all__ = [
+    "AtDeployed",
     "CompatibilityMatrix",
     "ErrorCurve",
     "Flips",
     "Guarantee",
     "Identification",
     "MatchCounts",
+    "OperatingPoints",
     "Qrels",
     "RankingScores",
+    "Recalibrated",
     "Relevance",
     "UpgradeScores",
     "Verification",
@@ -40,10 +52,13 @@ __all__ = [
     "find_flips",
     "flip_rates",
     "forward_compatibility",
+    "guarantee_first_hits",
     "guarantee_hits",
     "guarantee_top",
     "identification_thresholds",
     "identify",
+    "measure_points",
+    "nearest_cosines",
     "relevance_from_qrels",
     "score_rankings",
     "update_gain",

@@ -33,6 +33,10 @@ class TopItems:
             np.full((n_queries, k), -np.inf, dtype=np.float32),
         )
 
+    def first(self, k: int) -> TopItems:
+        """Return the first k of them, or all if there are not so many."""
+        return TopItems(self.positions[:, :k], self.scores[:, :k])
+
     @property
     def least(self) -> Float32Array:
         """What a score must exceed to come in, because later positions lose ties."""

@@ -21,10 +21,18 @@ from ._arguments import check_queries, checked_excluded
 from ._places import PairPlaces
 from ._relevance import Relevance
 from ._scoring import stream_scores
+from ._top import TopItems
 
-__all__ = ["Flips", "Guarantee", "find_flips", "guarantee_hits", "guarantee_top"]
+__all__ = [
+    "Flips",
+    "Guarantee",
+    "find_flips",
+    "guarantee_first_hits",
+    "guarantee_hits",
+    "guarantee_top",
+]
 
-_UNIT = 1e-4  # how far from 1 a norm may be; what that can hide is taken off the margin
+UNIT = 1e-4  # how far from 1 a norm may be; what that can hide is taken off the margin
 _ROUNDING = 2.0**-24  # of float32, for each product of a score
 
 
@@ -177,6 +185,37 @@ def guarantee_top(
     return _guarantee(gap, old_queries, new_queries)
 
 
+def guarantee_first_hits(
+    old_queries: Float32Array, new_queries: Float32Array, top: TopItems, is_relevant: BoolArray
+) -> Guarantee:
+    """Guarantee that a relevant item stays first, from the first items that are known already.
+
+    As `guarantee_hits` with k = 1, without another look at the gallery: the margin is the first
+    score less that of the first item which is not relevant. Where all known items are relevant the
+    last of them stands for it, so that the margin may be larger than said, never smaller.
+
+    Args:
+        old_queries: unit vectors of the old model. Shape: (n_queries, dim)
+        new_queries: the same queries as the contract serves them. Shape: (n_queries, dim)
+        top: the first items of each old query among unit vectors of the old model, in cosine.
+        is_relevant: whether each of them is relevant. Shape: (n_queries, k)
+
+    Raises:
+        ValueError: if shapes disagree, or a query is not of unit length.
+    """
+    if is_relevant.shape != top.scores.shape or len(is_relevant) != len(old_queries):
+        raise ValueError(
+            f"first items are of shape {top.scores.shape} for {len(old_queries)} queries, "
+            f"but is_relevant is of shape {is_relevant.shape}"
+        )
+    scores = top.scores.astype(np.float64)
+    others = np.where(is_relevant, -np.inf, scores).max(axis=1)  # -inf as well where items end
+    is_all = is_relevant.all(axis=1)
+    others[is_all] = scores[is_all, -1]
+    margin = np.where(is_relevant[:, 0], scores[:, 0] - others, -np.inf)
+    return _guarantee(margin, old_queries, new_queries)
+
+
 def _guarantee(
     margin: Float64Array, old_queries: Float32Array, new_queries: Float32Array
 ) -> Guarantee:
@@ -189,7 +228,7 @@ def _guarantee(
     old, new = (q / np.linalg.norm(q, axis=1, keepdims=True) for q in (old, new))
     movement = 2.0 * np.arcsin(np.minimum(np.linalg.norm(new - old, axis=1) / 2.0, 1.0))
     slack = 8.0 * (old.shape[1] + 4) * _ROUNDING  # two old scores and two new ones, twice over
-    safe = np.clip((margin - slack) / (1.0 + _UNIT) ** 2 / 4.0, 0.0, 1.0)
+    safe = np.clip((margin - slack) / (1.0 + UNIT) ** 2 / 4.0, 0.0, 1.0)
     return Guarantee(margin, movement, (movement < 2.0 * np.arcsin(safe)) | (margin == np.inf))
 
 
@@ -204,13 +243,13 @@ def _keep_best(best: Float32Array, scores: Float32Array) -> None:
 
 def _checked_unit(vectors: Float32Array) -> Float32Array:
     norms = np.linalg.norm(vectors, axis=1)
-    _refuse_norms(norms[~(np.abs(norms - 1.0) <= _UNIT)])
+    _refuse_norms(norms[~(np.abs(norms - 1.0) <= UNIT)])
     return vectors
 
 
 def _checked_short(vectors: Float32Array) -> Float32Array:
     norms = np.linalg.norm(vectors, axis=1)
-    _refuse_norms(norms[~(norms <= 1.0 + _UNIT)])
+    _refuse_norms(norms[~(norms <= 1.0 + UNIT)])
     return vectors
 
 

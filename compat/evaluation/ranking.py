@@ -19,6 +19,7 @@ from ._arguments import check_metric, check_queries, checked_excluded
 from ._jobs import Job
 from ._relevance import Relevance
 from ._top import TopItems
+from .operating_points import OperatingPoints
 
 __all__ = ["RankingScores", "Relevance", "TopItems", "score_rankings"]
 
@@ -41,6 +42,8 @@ class RankingScores:
         average_precision_at_r: AP of the first R ranks, where R items are relevant; its mean is
             mAP@R. Shape: (n_queries,)
         top: the first items of each query, if they were asked for.
+        more: further numbers, in [0, 1] too, by their names. Shape of each: (n_queries,)
+        points: what scores and thresholds do, if they were asked for.
     """
 
     average_precision: Float64Array
@@ -51,6 +54,8 @@ class RankingScores:
     reciprocal_rank: Float64Array | None = None
     average_precision_at_r: Float64Array | None = None
     top: TopItems | None = None
+    more: Mapping[str, Float64Array] = field(default_factory=dict)
+    points: OperatingPoints | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -62,7 +67,7 @@ class RankingScores:
 
         Args:
             name: ``mAP``, ``MRR``, ``mAP@R``, or ``hit@k``, ``recall@k``, ``nDCG@k`` with a k
-                that was asked for.
+                that was asked for, or one of `more`.
 
         Raises:
             ValueError: if nothing has that name.
@@ -83,28 +88,7 @@ class RankingScores:
         found = {name: values for name, values in whole.items() if values is not None}
         for family, by_k in (("hit", self.hit), ("recall", self.recall), ("nDCG", self.ndcg)):
             found |= {f"{family}@{k}": values for k, values in by_k.items()}
-        return found
-
-    @classmethod
-    def from_metrics(
-        cls, by_name: Mapping[str, Float64Array], n_relevant: Int64Array
-    ) -> RankingScores:
-        """Return the scores of which `by_name` is this; mAP must be among them."""
-
-        def by_k(family: str) -> dict[int, Float64Array]:
-            prefix = f"{family}@"
-            found = {name: values for name, values in by_name.items() if name.startswith(prefix)}
-            return {int(name.removeprefix(prefix)): values for name, values in found.items()}
-
-        return cls(
-            by_name["mAP"],
-            by_k("hit"),
-            by_k("recall"),
-            n_relevant,
-            by_k("nDCG"),
-            by_name.get("MRR"),
-            by_name.get("mAP@R"),
-        )
+        return found | dict(self.more)
 
 
 def score_rankings(  # noqa: PLR0913 (one door, three arrays and four named settings)

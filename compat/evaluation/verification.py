@@ -18,7 +18,6 @@ References:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -28,28 +27,13 @@ import numpy as np
 from registry.arrays import Float32Array, Float64Array, Int64Array
 
 from ._arguments import check_metric
+from ._curves import ErrorCurve, curve_of, spread_rates
 from ._pair_scores import MatchCounts, PairScores, checked_rates
 from ._relevance import Relevance
 
 __all__ = ["ErrorCurve", "MatchCounts", "Verification", "false_match_ratios", "verify"]
 
 RULE_OF_30 = 30
-_POINTS_PER_DECADE = 10
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ErrorCurve:
-    """Points of the ROC and DET curves, from few false matches to many; each is exact.
-
-    Attributes:
-        thresholds: Shape: (n_points,)
-        false_match_rates: Shape: (n_points,)
-        false_non_match_rates: Shape: (n_points,)
-    """
-
-    thresholds: Float32Array
-    false_match_rates: Float64Array
-    false_non_match_rates: Float64Array
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,14 +95,14 @@ def verify(  # noqa: PLR0913 -- one door, three arrays and four named settings
     if len(relevance.indices) == 0:
         raise ValueError("there are no genuine pairs: no query has a relevant item")
     upper = pairs.count_impostors()
-    found, n_matches = pairs.thresholds(np.concatenate([rates, _spread_rates(n_impostor)]), upper)
+    found, n_matches = pairs.thresholds(np.concatenate([rates, spread_rates(n_impostor)]), upper)
     own, given = found[: len(rates)], _checked_thresholds(deployed)
     counts = pairs.count(np.concatenate([own, given]))
     return Verification(
         declared=rates,
         recalibrated=_columns(counts, slice(0, len(own))),
         deployed=None if deployed is None else _columns(counts, slice(len(own), None)),
-        curve=_curve(found, n_matches / n_impostor, pairs.genuine),
+        curve=curve_of(found, n_matches / n_impostor, pairs.genuine),
     )
 
 
@@ -143,12 +127,6 @@ def false_match_ratios(new: MatchCounts, old: MatchCounts) -> Float64Array:
         return np.asarray(new.false_match_rate / old.false_match_rate, dtype=np.float64)
 
 
-def _spread_rates(n_impostor: int) -> Float64Array:
-    """Return false match rates evenly spread in their logarithm, down to a single false match."""
-    n_points = math.ceil(math.log10(max(n_impostor, 10)) * _POINTS_PER_DECADE)
-    return np.geomspace(1.0 / n_impostor, 0.999, n_points)
-
-
 def _checked_thresholds(deployed: Float32Array | None) -> Float32Array:
     given = np.empty(0, np.float32) if deployed is None else np.asarray(deployed, np.float32)
     if given.ndim != 1 or np.isnan(given).any():
@@ -164,12 +142,3 @@ def _columns(counts: MatchCounts, kept: slice) -> MatchCounts:
         counts.genuine[:, kept],
         counts.impostor[:, kept],
     )
-
-
-def _curve(
-    thresholds: Float32Array, false_match_rates: Float64Array, genuine: Float32Array
-) -> ErrorCurve:
-    order = np.argsort(-thresholds, kind="stable")
-    kept = order[np.unique(-thresholds[order], return_index=True)[1]]
-    below = np.searchsorted(np.sort(genuine), thresholds[kept], side="left")
-    return ErrorCurve(thresholds[kept], false_match_rates[kept], below / len(genuine))

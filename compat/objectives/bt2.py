@@ -12,7 +12,7 @@ from registry.domain.contracts import Contract, ContractKind
 from registry.errors import InvalidInputError
 
 from .basis_change import BasisChangeHead, HeadOptions
-from .geometry import class_prototypes
+from .geometry import class_prototypes, cosine_distance
 from .independent import ClassHead
 from .orthogonal import baked
 from .protocol import CompatBatch, LossTerms, Setting
@@ -132,9 +132,9 @@ class BT2(nn.Module):
         prototypes = functional.cross_entropy(old_logits, labels, label_smoothing=smoothing)
         return {
             "classification": options.classification_weight * classification,
-            "twin": options.twin_weight * _distance(new, twin),
+            "twin": options.twin_weight * cosine_distance(new, twin),
             "prototypes": options.prototype_weight * prototypes,
-            "alignment": options.alignment_weight * _distance(compatible, old),
+            "alignment": options.alignment_weight * cosine_distance(compatible, old),
         }
 
     def parts(self, features: Tensor) -> tuple[Tensor, Tensor]:
@@ -154,10 +154,6 @@ class BT2(nn.Module):
         weights, biases = self.classifier.on_vectors()
         length = math.sqrt(1 + self.options.radius**2) if normalised else 1.0
         return length * weights @ head.twin_map(), biases
-
-
-def _distance(features: Tensor, targets: Tensor) -> Tensor:
-    return (1 - functional.cosine_similarity(features, targets)).mean()
 
 
 def build(options: Options, setting: Setting) -> BT2:

@@ -1,4 +1,4 @@
-"""Class means, and logits of features against one direction a class: pure functions of tensors."""
+"""Class means, leading dimensions and distances of vectors: pure functions of tensors."""
 
 from __future__ import annotations
 
@@ -55,3 +55,16 @@ def cut(features: Tensor, dims: int) -> Tensor:
         Unit vectors. Shape: (n, dims).
     """
     return functional.normalize(features[:, :dims])
+
+
+def cosine_distance(features: Tensor, targets: Tensor) -> Tensor:
+    """Return one minus the cosine similarity of each vector with its target, the mean over vectors.
+
+    Args:
+        features: vectors of any length above 0. Shape: (n, dim).
+        targets: where each of them should point, likewise. Shape: (n, dim).
+
+    Returns:
+        A number in [0, 2]; smaller is closer. Shape: ().
+    """
+    return (1 - functional.cosine_similarity(features, targets)).mean()

@@ -11,7 +11,7 @@ from torch.nn import functional
 from registry.domain.contracts import Contract, ContractKind
 from registry.errors import InvalidInputError
 
-from .geometry import class_prototypes, cut
+from .geometry import class_prototypes, cosine_distance, cut
 from .independent import ClassHead
 from .protocol import CompatBatch, LossTerms, Setting
 from .requirements import (
@@ -127,8 +127,7 @@ class MemoryContrast(nn.Module):
         }
         if self.needs_old_features:
             old = carried(batch.old_features, "old").detach()
-            cosines = functional.cosine_similarity(compatible, old)
-            terms["image"] = options.image_weight * (1 - cosines).mean()
+            terms["image"] = options.image_weight * cosine_distance(compatible, old)
         return terms
 
     def classifier_on_vectors(self, *, normalised: bool) -> tuple[Tensor, Tensor]:  # noqa: ARG002 -- it met them as they are

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from registry.domain.contracts import Contract, ContractKind
 
-from .geometry import class_prototypes, cut
+from .geometry import class_prototypes, cosine_distance, cut
 from .independent import ClassHead
 from .orthogonal import OrthogonalLayer
 from .protocol import CompatBatch, LossTerms, Setting
@@ -112,12 +112,12 @@ class OCA(nn.Module):
         old_logits = options.compatible_scale * compatible @ self.prototypes.T
         old = functional.cross_entropy(old_logits, labels, label_smoothing=smoothing)
         # [2], eq. (3)
-        cosines = functional.cosine_similarity(compatible, self.prototypes[labels])
+        alignment = cosine_distance(compatible, self.prototypes[labels])
         # [2], eq. (4)
         return {
             "new": options.new_weight * new,
             "compatible": options.compatible_weight * old,
-            "alignment": options.alignment_weight * (1 - cosines).mean(),
+            "alignment": options.alignment_weight * alignment,
         }
 
     def classifier_on_vectors(self, *, normalised: bool) -> tuple[Tensor, Tensor] | None:  # noqa: ARG002 -- it always met unit vectors

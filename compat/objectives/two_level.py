@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from registry.domain.contracts import Contract, ContractKind
 
-from .geometry import class_prototypes, cut
+from .geometry import class_prototypes, cosine_distance, cut
 from .independent import ClassHead
 from .protocol import CompatBatch, LossTerms, Setting
 from .requirements import (
@@ -28,7 +28,8 @@ class Options:
 
     Attributes:
         new_weight: of the cross-entropy of the new classifier on all dimensions.
-        class_weight: of the cross-entropy against the old model's class means; 0 turns it off.
+        class_weight: of the cross-entropy against the old model's class means; 0 leaves it
+            out of the loss.
         image_weight: of one minus the cosine to the old feature of the same view; 0 turns it off,
             and with it the need to run the old model on every batch.
         label_smoothing: in both cross-entropies, in [0, 1).
@@ -108,8 +109,7 @@ class TwoLevel(nn.Module):
         terms = {"new": options.new_weight * new, "classes": options.class_weight * classes}
         if self.needs_old_features:
             old = carried(batch.old_features, "old").detach()
-            cosines = functional.cosine_similarity(compatible, old)
-            terms["images"] = options.image_weight * (1 - cosines).mean()
+            terms["images"] = options.image_weight * cosine_distance(compatible, old)
         return terms
 
     def classifier_on_vectors(self, *, normalised: bool) -> tuple[Tensor, Tensor]:  # noqa: ARG002 -- it met them as they are

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .contents import BackfillCurve, BackfillPoint, Entry, Report, RocCurve, RocPoint
 from .junit import render_junit
 from .markdown import render_markdown
+from .measured import backfill_curves, roc_curves
 from .page import render_html
 
 __all__ = [
@@ -14,7 +15,9 @@ __all__ = [
     "Report",
     "RocCurve",
     "RocPoint",
+    "backfill_curves",
     "render_html",
     "render_junit",
     "render_markdown",
+    "roc_curves",
 ]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from compat.evidence import Evidence
+from compat.leaks import Leaks, list_leaks
 from registry.domain.certificates import Certificate, Verdict
-from registry.domain.conclusions import combine
+from registry.domain.conclusions import LEAKAGE, combine
 
 Matrix = Mapping[str, Mapping[str, Mapping[str, float]]]
 
@@ -48,6 +49,15 @@ class Entry:
         """The metrics that the policy requires, each once."""
         return tuple(dict.fromkeys(f.metric for f in self.certificate.findings))
 
+    @property
+    def leaks(self) -> Leaks | None:
+        """Which queries are in the training data, or None if none were looked through."""
+        found = self.evidence.planted.get(LEAKAGE)
+        if found is None:
+            return None
+        limit = self.certificate.policy["near_duplicate"]
+        return list_leaks(self.evidence.asked.ids, found, cast("float", limit))
+
 
 class RocPoint(NamedTuple):
     """One operating point of verification; both are shares in [0, 1]."""
@@ -83,10 +93,12 @@ class BackfillCurve:
     Attributes:
         metric: what is measured.
         points: in ascending order of the share.
+        items: the version that made the items, where there may be several.
     """
 
     metric: str
     points: tuple[BackfillPoint, ...]
+    items: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from . import svg
 from .contents import BackfillCurve, RocCurve
-from .text import Html, join, percent, tag
+from .text import Html, join, percent
 
 _HEIGHT, _TOP, _BASE, _LEFT = 260, 12, 220, 44
 _STYLES = 4
@@ -71,16 +71,14 @@ def _area(lines: Sequence[_Line], axes: _Axes, y_marks: Sequence[float]) -> Html
     marks = [
         svg.text(axes.x(value), _BASE + 18, label, "middle muted") for value, label in axes.x_marks
     ]
-    frame = {"y": _TOP, "height": _BASE - _TOP, "width": "100%", "class": "stretched"}
-    frame |= {"viewBox": "0 0 100 100", "preserveAspectRatio": "none"}
-    drawn = [_polyline(one, axes, place) for place, one in enumerate(lines)]
+    drawn = join(_polyline(one, axes, place) for place, one in enumerate(lines))
     name = svg.text("50%", _BASE + 36, axes.x_name, "middle")
-    return join((*grid, svg.inner(join(drawn), frame), *marks, name))
+    return join((*grid, svg.stretched(drawn, _TOP, _BASE - _TOP), *marks, name))
 
 
 def _polyline(one: _Line, axes: _Axes, place: int) -> Html:
-    at = " ".join(f"{axes.x(x)[:-1]},{100 - float(axes.y(y)[:-1]):.2f}" for x, y in one.points)
-    return tag("polyline", "", {"points": at, "class": _style(place)})
+    points = [(float(axes.x(x)[:-1]), 100 - float(axes.y(y)[:-1])) for x, y in one.points]
+    return svg.polyline(points, _style(place))
 
 
 def _legend(lines: Sequence[_Line]) -> Html:

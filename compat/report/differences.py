@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from compat.evaluation.flips import Flips, find_flips
 from registry.arrays import Float64Array, Int64Array
 
 from .contents import Entry
@@ -15,7 +16,7 @@ _SAME = 1e-12  # what float64 rounding can make of equal numbers
 
 
 @dataclass(frozen=True, slots=True)
-class Flips:
+class FlipCounts:
     """Queries of a group whose first hit changed between right and wrong.
 
     A fractional hit, which arises from equal scores, is a chance, so counts may be fractions.
@@ -94,26 +95,25 @@ def histogram(values: Float64Array, *, n_bins: int = 40) -> Histogram:
     return Histogram(edges, counts, len(values) - len(changed), float(values.mean()))
 
 
-def find_flips(entry: Entry) -> tuple[Flips, ...]:
+def count_flips(entry: Entry) -> tuple[FlipCounts, ...]:
     """Return the flips of hit@1 in every group, all queries first; none if it was not measured."""
-    pair = _hits(entry)
-    if pair is None:
+    flips = _flips(entry)
+    if flips is None:
         return ()
-    before, after = pair
-    lost, won = before * (1 - after), (1 - before) * after
     return tuple(
-        Flips(group, len(rows), float(lost[rows].sum()), float(won[rows].sum()))
+        FlipCounts(
+            group, len(rows), float(flips.negative[rows].sum()), float(flips.positive[rows].sum())
+        )
         for group, rows in entry.evidence.rows().items()
     )
 
 
 def negatively_flipped(entry: Entry) -> tuple[str, ...]:
     """Return the ids of queries whose first hit was right before and is not any more."""
-    pair = _hits(entry)
-    if pair is None:
+    flips, ids = _flips(entry), entry.evidence.asked.ids
+    if flips is None:
         return ()
-    (before, after), ids = pair, entry.evidence.asked.ids
-    return tuple(str(ids[row]) for row in np.flatnonzero(before * (1 - after) > 0))
+    return tuple(str(ids[row]) for row in np.flatnonzero(flips.negative > 0))
 
 
 def worst_classes(entry: Entry, metric: str, *, limit: int = 10) -> tuple[ClassChange, ...]:
@@ -131,8 +131,8 @@ def worst_classes(entry: Entry, metric: str, *, limit: int = 10) -> tuple[ClassC
     return tuple(ClassChange(str(names[i]), int(sizes[i]), float(means[i])) for i in order[:limit])
 
 
-def _hits(entry: Entry) -> tuple[Float64Array, Float64Array] | None:
+def _flips(entry: Entry) -> Flips | None:
     cells = entry.evidence.cells
     before = cells.get(entry.baseline_cell, {}).get(HIT)
     after = cells.get(entry.cell, {}).get(HIT)
-    return None if before is None or after is None else (before, after)
+    return None if before is None or after is None else find_flips(before, after)

@@ -21,7 +21,7 @@ def forest(findings: Sequence[Finding]) -> Html:
     height = _TOP + _ROW * len(findings) + _BOTTOM
     rows = [_row(found, scale, _TOP + _ROW * place) for place, found in enumerate(findings)]
     said = "; ".join(
-        f"{f.metric} {f.group}: {signed(f.difference)}, bounds {signed(f.low)} and "
+        f"{f.what} {f.group}: {signed(f.difference)}, bounds {signed(f.low)} and "
         f"{signed(f.high)}, required {required(f)}, {f.verdict}"
         for f in findings
     )
@@ -41,7 +41,7 @@ def _row(found: Finding, scale: svg.Scale, top: float) -> Html:
     middle = top + 34
     css = found.verdict.lower()
     group = "all queries" if found.group == "all" else svg.shortened(found.group, 18)
-    name = tag("tspan", f"{SYMBOLS[found.verdict]} {found.metric}", {"class": css})
+    name = tag("tspan", f"{SYMBOLS[found.verdict]} {found.what}", {"class": css})
     margin = scale(-found.margin)
     return join(
         (

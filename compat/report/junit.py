@@ -10,6 +10,7 @@ from __future__ import annotations
 from xml.etree import ElementTree as ET
 
 from registry.domain.certificates import Control, Finding, Verdict
+from registry.domain.conclusions import LEAKAGE
 
 from . import words
 from .contents import Entry, Report
@@ -51,9 +52,9 @@ def _suite(place: int, entry: Entry, report: Report) -> ET.Element:
 
 
 def _finding(entry: Entry, found: Finding, *, is_needed: bool) -> ET.Element:
-    case = _case(entry, f"{found.metric} in {found.group}")
+    case = _case(entry, f"{found.what} in {found.group}")
     said = (
-        f"{found.verdict}: {found.metric} in {found.group} went from {found.baseline:.4f} to "
+        f"{found.verdict}: {found.what} in {found.group} went from {found.baseline:.4f} to "
         f"{found.candidate:.4f}, difference {signed(found.difference)}, bounds {signed(found.low)} "
         f"and {signed(found.high)}, required {required(found)}"
     )
@@ -67,6 +68,8 @@ def _control(entry: Entry, control: Control, *, is_needed: bool) -> ET.Element:
     case = _case(entry, f"control: {control.name}")
     if not control.is_passed:
         said = f"the control must be {control.expected} but was {control.found}"
+        if control.name == LEAKAGE:
+            said = f"{said}: {words.leakage(entry)}"
         _complain(case, "error" if is_needed else "skipped", control.found, said)
     return case
 
@@ -92,6 +95,7 @@ def _properties(entry: Entry, report: Report) -> dict[str, object]:
         "expires_at": made.expires_at.isoformat(),
         "state": entry.staleness or "holds",
         "needed_for_promotion": not entry.is_rollback,
+        "leaked_queries": "not checked" if entry.leaks is None else len(entry.leaks.leaks),
     }
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from compat.guarantee import GUARANTEED
 from registry.domain.certificates import Verdict
 
 from . import words
-from .contents import Entry, Matrix, Report
+from .contents import BackfillCurve, Entry, Matrix, Report
 from .curves import backfill_plot, roc_plot
 from .heat_map import between_versions, cells_of, groups_of, heat_map, metrics_of
 from .tables import table
@@ -96,6 +97,7 @@ def _maps(means: Matrix, group: str, certified: Collection[str]) -> list[Html]:
     return [
         tag("figure", join((_caption(metric, group), heat_map(shown, group, metric, certified))))
         for metric in metrics_of(shown)
+        if metric != GUARANTEED  # which only the certified cell has
     ]
 
 
@@ -103,9 +105,17 @@ def curves(report: Report) -> Html:
     """Return verification and backfilling, as far as they were measured."""
     parts = []
     if report.roc:
-        parts.append(_section("roc", "Verification by score", roc_plot(report.roc)))
+        shown = join((tag("p", words.roc_note(report)), roc_plot(report.roc)))
+        parts.append(_section("roc", "Verification by score", shown))
     if report.backfill:
-        parts.append(_section("backfill", "Backfilling", backfill_plot(report.backfill)))
+        by_items: dict[str, list[BackfillCurve]] = {}
+        for curve in report.backfill:
+            by_items.setdefault(curve.items, []).append(curve)
+        figures = [
+            tag("figure", join((tag("figcaption", f"Items of {items}"), backfill_plot(found))))
+            for items, found in by_items.items()
+        ]
+        parts.append(_section("backfill", "Backfilling", join(figures)))
     return join(parts)
 
 

@@ -1,19 +1,24 @@
-"""One certificate as a section of a page: findings, differences, flips, classes, controls."""
+"""One certificate as a section of a page: findings, differences, scores, flips, controls."""
 
 from __future__ import annotations
+
+from compat.attempts import level_of
+from compat.score_words import ratio_note
 
 from . import words
 from .contents import Entry
 from .differences import (
+    count_flips,
     differences,
-    find_flips,
     histogram,
     negatively_flipped,
     worst_classes,
 )
 from .forest import forest
+from .groups import group_changes, worst_group_sentences
 from .histogram_plot import histogram_plot, summary
 from .overview import badge
+from .score_section import guarantee_words, score_section
 from .tables import table
 from .text import Html, join, percent, required, signed, tag
 
@@ -26,9 +31,9 @@ def pair_section(place: int, entry: Entry) -> Html:
     head = tag("h2", words.heading(entry), {"id": f"{name}-heading"})
     verdict = (badge(entry.certificate.verdict), " ", entry.certificate.statement, ".")
     parts = (head, tag("p", join(verdict, "")), _findings(entry), _differences(entry))
-    more = (_flips(entry), _classes(entry), _controls(entry))
+    more = (_scores(entry), _group_changes(entry), _flips(entry), _classes(entry))
     shape = {"id": name, "class": "pair", "aria-labelledby": f"{name}-heading"}
-    return tag("section", join((*parts, *more)), shape)
+    return tag("section", join((*parts, *more, _controls(entry))), shape)
 
 
 def _findings(entry: Entry) -> Html:
@@ -36,11 +41,11 @@ def _findings(entry: Entry) -> Html:
     note = (
         "Candidate minus baseline, query by query. The bounds decide, never the mean: the lower "
         "one must stay right of the dashed line. Each bound is one-sided, at confidence "
-        f"{made.policy['confidence_level']}; what is resampled is the {made.policy['unit']}."
+        f"{level_of(made):.6g}; what is resampled is the {made.policy['unit']}."
     )
     rows = [
         (
-            f.metric,
+            f.what,
             f.group,
             required(f),
             f"{f.baseline:.4f}",
@@ -54,10 +59,13 @@ def _findings(entry: Entry) -> Html:
     ]
     columns = ("metric", "group", "required", "#before", "#after", "#difference")
     more = ("#lower, upper bound", "#queries / units", "verdict")
-    worst = tag("p", words.worst_sentence(made))
+    said = (words.worst_sentence(made), *worst_group_sentences(made))
+    worst = join([tag("p", sentence) for sentence in said])
     plot = tag("figure", forest(made.findings))
     shown = table("Findings", (*columns, *more), rows)
-    return _part("Findings", join((tag("p", note), plot, worst, shown)))
+    ratio = ratio_note(entry.metrics)
+    about = Html("") if ratio is None else tag("p", ratio)
+    return _part("Findings", join((tag("p", note), plot, worst, shown, about)))
 
 
 def _differences(entry: Entry) -> Html:
@@ -74,8 +82,13 @@ def _differences(entry: Entry) -> Html:
     return _part("Differences, query by query", tag("div", join(figures), {"class": "pairwise"}))
 
 
+def _scores(entry: Entry) -> Html:
+    content = score_section(entry)
+    return _part("Scores and thresholds", content) if content else content
+
+
 def _flips(entry: Entry) -> Html:
-    flips = find_flips(entry)
+    flips = count_flips(entry)
     if not flips:
         return Html("")
     rows = [
@@ -91,7 +104,9 @@ def _flips(entry: Entry) -> Html:
     ]
     columns = ("group", "#right before, wrong now", "#rate", "#wrong before, right now", "#rate")
     shown = table("Flips of the first hit (hit@1)", (*columns, "#queries"), rows)
-    return _part("Flips", join((shown, _flipped_ids(entry))))
+    said = guarantee_words(entry)
+    guarantee = Html("") if said is None else tag("p", said)
+    return _part("Flips", join((shown, _flipped_ids(entry), guarantee)))
 
 
 def _flipped_ids(entry: Entry) -> Html:
@@ -104,6 +119,22 @@ def _flipped_ids(entry: Entry) -> Html:
     head = tag("summary", f"{len(ids)} {noun} lost the first hit{rest}")
     items = [tag("li", tag("code", query)) for query in ids[:MOST_IDS]]
     return tag("details", join((head, tag("ul", join(items), {"class": "ids"}))))
+
+
+def _group_changes(entry: Entry) -> Html:
+    rows = [
+        (c.group, c.metric, signed(c.difference), f"{c.p_value:.2g}") for c in group_changes(entry)
+    ]
+    if not rows:
+        return Html("")
+    note = tag(
+        "p",
+        "Another claim than the verdict's: that a group changed at all, for better or worse. The "
+        "p-values are two-sided and adjusted by Holm for all rows together, because whoever looks "
+        "at many groups finds one that changed by chance.",
+    )
+    columns = ("group", "metric", "#mean difference", "#adjusted p")
+    return _part("Groups that changed", join((note, table("Groups that changed", columns, rows))))
 
 
 def _classes(entry: Entry) -> Html:

@@ -6,7 +6,7 @@ So a figure is as wide as its place, on a phone and on paper, and its letters ke
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from .text import Html, join, plain, tag
@@ -62,6 +62,19 @@ def point(x: str, y: float, css: str) -> Html:
 def inner(parts: Html, shape: Mapping[str, object]) -> Html:
     """Return a figure within a figure, with a width of its own."""
     return tag("svg", parts, shape)
+
+
+def stretched(parts: Html, top: float, height: float) -> Html:
+    """Return a frame as wide as its place whose inside is 100 by 100, for lines that follow it."""
+    shape: dict[str, object] = {"y": _number(top), "height": _number(height), "width": "100%"}
+    shape |= {"class": "stretched", "viewBox": "0 0 100 100", "preserveAspectRatio": "none"}
+    return inner(parts, shape)
+
+
+def polyline(points: Iterable[tuple[float, float]], css: str) -> Html:
+    """Return a line through points of a `stretched` frame, from the left and from the top."""
+    at = " ".join(f"{x:.2f},{y:.2f}" for x, y in points)
+    return tag("polyline", "", {"points": at, "class": css})
 
 
 def ticks(low: float, high: float, *, at_most: int = 6) -> tuple[float, ...]:

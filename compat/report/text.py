@@ -58,4 +58,4 @@ def required(finding: Finding) -> str:
     """Return what a finding had to show."""
     if finding.criterion is Criterion.SUPERIORITY:
         return "above 0"
-    return f"not below −{finding.margin:g}"
+    return f"not below −{finding.margin:g}" if finding.margin else "not below 0"

@@ -10,6 +10,7 @@ References:
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -82,14 +83,13 @@ def _away_from_zero(values: Float64Array) -> Float64Array:
     return np.where(np.abs(values) < _TINY, _TINY, values)
 
 
-_TABLE = np.zeros(1)
-
-
 def log_factorial_table(largest: int) -> Float64Array:
-    """Return log(i!) for i from 0 to at least the largest asked for."""
-    global _TABLE  # noqa: PLW0603 (a memo: its content depends on nothing)
-    if len(_TABLE) <= largest:
-        n = max(largest + 1, 2 * len(_TABLE))
-        _TABLE = np.fromiter(map(math.lgamma, range(1, n + 1)), np.float64, n)
-        _TABLE.flags.writeable = False
-    return _TABLE
+    """Return log(i!) for i from 0 to at least the largest asked for. Read-only."""
+    return _log_factorials(1 << largest.bit_length())  # powers of two, so that few are made
+
+
+@functools.cache
+def _log_factorials(n: int) -> Float64Array:
+    table = np.fromiter(map(math.lgamma, range(1, n + 1)), np.float64, n)
+    table.flags.writeable = False
+    return table

@@ -3,81 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 
-from compat.cells import SearchedItems, itself_among, measure_cell, relevance_of
-from compat.evaluation.qrels import relevance_from_qrels
+from compat.cells import SearchedItems
 from compat.evaluation.ranking import RankingScores
+from compat.guarantee import with_guarantee
 from compat.integrity import check_probe_vectors
-from compat.matrix import ByMetric, cell_name, mixed_name, served_name
-from compat.mixing import SHARES, MixedItems, measure_mixed, nest_shares
-from compat.probes import Probe, align_labels, digest_array
-from compat.served import measure_served
-from registry.arrays import Float32Array, Int64Array, LabelArray
+from compat.matrix import ByMetric, cell_name, mixed_name, raw_name, served_name
+from compat.mixing import MixedItems, MixedQueries
+from compat.probes import digest_array
+from compat.served import exactly_served, measure_served, served_metrics
 from registry.domain.canonical import digest_json
 from registry.domain.contracts import Contract, ContractKind
-from registry.domain.galleries import Gallery
-from registry.domain.policies import Policy
+from registry.domain.places import ON_MIXED, ON_OLD, ON_SERVED, mixed_place
+from registry.domain.refs import VersionRef
 from registry.domain.versions import ModelVersion
-from registry.errors import InvalidInputError, SpaceMismatchError, UndeclaredComparisonError
+from registry.errors import UndeclaredComparisonError
 from registry.galleries.search import SearchTarget
-from registry.galleries.segments import SegmentReader
-from registry.service import Registry
 
-from .pairs import TOP_K, Pair, Study, metric_ks, study_pair
-
-
-@dataclass(slots=True)
-class Measured:
-    """All that was measured of a candidate against one old version.
-
-    Attributes:
-        forward: the candidate's queries on the old vectors.
-        back: old queries on the candidate's vectors, or None if that was not measured.
-        cells: per-query scores by ``query version -> gallery version``, of exact search.
-        served: what the gallery's own index finds, by a cell's name, unless it is exact.
-        item_ids: ids of the items that were searched.
-        gallery_digest: digest of the vectors that were searched.
-        gallery: the gallery as it was when its vectors were read.
-    """
-
-    forward: Study
-    back: Study | None
-    gallery: Gallery
-    cells: dict[str, RankingScores] = field(default_factory=dict)
-    item_ids: LabelArray = field(default_factory=lambda: np.empty(0, np.int64))
-    gallery_digest: str = ""
-    served: dict[str, ByMetric] = field(default_factory=dict)
-
-    @property
-    def by_metric(self) -> dict[str, ByMetric]:
-        """The per-query numbers of every cell."""
-        exact = {cell: scores.by_name for cell, scores in self.cells.items()}
-        return {**exact, **self.served}
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """Where measuring happens: the registry, the gallery, the probe and the rules."""
-
-    registry: Registry
-    gallery: str
-    probe: Probe
-    policy: Policy
-
-    def cell(self, query: ModelVersion, items: SearchedItems, contract: Contract) -> RankingScores:
-        """Measure one version's queries on some items."""
-        return measure_cell(
-            self.probe.vectors_of(query.ref).vectors,
-            self.probe.queries,
-            items,
-            contract=contract,
-            metric=self.registry.galleries.get(self.gallery).metric,
-            ks=metric_ks(self.policy),
-            top_k=TOP_K,
-        )
+from .bench import Bench, Measured
+from .items import check_answerable, check_space, reembedded_items, stored_items
+from .merging import merge_parts
+from .pairs import Pair, Study, paired, study_pair
 
 
 def measure(bench: Bench, old: ModelVersion, new: ModelVersion) -> Measured:
@@ -94,13 +43,21 @@ def measure(bench: Bench, old: ModelVersion, new: ModelVersion) -> Measured:
     contract = _contract(bench, new, old)
     state = bench.registry.galleries.state(bench.gallery)
     readers = bench.registry.galleries.readers_of(state, old.ref)
-    items = _stored_items(readers, bench)
-    _check_answerable(bench, items)
+    items = stored_items(readers, bench.gallery, bench.probe)
+    check_answerable(bench.gallery, bench.probe.queries, items)
     baseline = bench.cell(old, items, _itself(old))
     pair = Pair(new.ref, old.ref, old.ref, contract, state.gallery.metric)
-    targets = [SearchTarget(reader, contract, old.ref.number) for reader in readers]
+    by = _itself(old) if contract.has_own_encoder else contract
+    targets = [SearchTarget(reader, by, old.ref.number) for reader in readers]
     forward = study_pair(
-        pair, bench.probe, items, baseline, bench.policy, old_items=items, targets=targets
+        pair,
+        bench.probe,
+        items,
+        baseline,
+        bench.policy,
+        old_items=items,
+        targets=targets,
+        leakage=bench.trained.leakage,
     )
     segments = [s for s in state.gallery.segments if s.version == old.ref]
     measured = Measured(
@@ -109,38 +66,84 @@ def measure(bench: Bench, old: ModelVersion, new: ModelVersion) -> Measured:
         state.gallery,
         {
             cell_name(old.ref, old.ref): baseline,
-            cell_name(new.ref, old.ref): forward.scores.candidate,
+            cell_name(new.ref, old.ref): _guaranteed(bench, pair, baseline, forward, items),
         },
         items.ids,
         digest_json(
             [[part.file.digest for part in s.parts] for s in segments] + [digest_array(items.ids)]
         ),
     )
-    if not state.gallery.index.is_exact:
-        itself = [replace(target, contract=_itself(old)) for target in targets]
-        _measure_served(bench, old, itself, items, measured)
-        _measure_served(bench, new, targets, items, measured)
+    _measure_on_index(bench, old, new, targets, items, measured)
     if bench.probe.reembedded is not None:
         _measure_back(bench, old, new, items, measured)
     return measured
 
 
-def _measure_served(
+def _guaranteed(
+    bench: Bench, pair: Pair, baseline: RankingScores, forward: Study, items: SearchedItems
+) -> RankingScores:
+    """Return the certified cell, with the queries whose first hit is guaranteed."""
+    old, new = (
+        bench.probe.vectors_of(ref).vectors for ref in (pair.baseline_version, pair.asked_by)
+    )
+    return with_guarantee(
+        forward.measured,
+        baseline,
+        old_queries=old,
+        new_queries=new,
+        asked=bench.probe.queries,
+        items=items,
+        contract=pair.contract,
+        metric=pair.metric,
+    )
+
+
+def _measure_on_index(
     bench: Bench,
-    query: ModelVersion,
+    old: ModelVersion,
+    new: ModelVersion,
     targets: Sequence[SearchTarget],
     items: SearchedItems,
     measured: Measured,
 ) -> None:
-    """Measure a version's queries once more, by the index that will serve: a cell of its own."""
-    spec, probe = measured.gallery.index, bench.probe
-    cell = cell_name(query.ref, targets[0].reader.segment.version)
-    measured.served[served_name(cell, spec.backend, spec.factory)] = measure_served(
+    """Measure what the gallery's own index finds for both versions, and what is required of it."""
+    pair = measured.forward.pair
+    cells = [cell_name(version.ref, old.ref) for version in (old, new)]
+    numbers: list[ByMetric] = [
+        exactly_served(measured.cells[cell].by_name, bench.policy) for cell in cells
+    ]
+    spec = measured.gallery.index
+    if not spec.is_exact:
+        itself = [replace(target, contract=_itself(old)) for target in targets]
+        numbers = [
+            _measure_served(bench, cell, asked_by, searched, items, measured)
+            for cell, asked_by, searched in zip(
+                cells, (old.ref, pair.asked_by), (itself, targets), strict=True
+            )
+        ]
+        names = [served_name(cell, spec.backend, spec.factory) for cell in cells]
+        measured.served |= dict(zip(names, numbers, strict=True))
+    if bench.policy.asks(ON_SERVED):
+        scores = paired(bench.probe, bench.policy, *numbers)
+        measured.forward = measured.forward.found_on(ON_SERVED, scores, bench.policy)
+
+
+def _measure_served(
+    bench: Bench,
+    cell: str,
+    asked_by: VersionRef,
+    targets: Sequence[SearchTarget],
+    items: SearchedItems,
+    measured: Measured,
+) -> ByMetric:
+    return measure_served(
         targets,
-        probe.vectors_of(query.ref).vectors,
-        probe.queries,
+        bench.probe.vectors_of(asked_by).vectors,
+        bench.probe.queries,
         items,
         measured.gallery.metric,
+        wanted=served_metrics(bench.policy),
+        exact=measured.cells[cell].top,
     )
 
 
@@ -153,46 +156,69 @@ def check_pair(bench: Bench, old: ModelVersion, new: ModelVersion) -> None:
     _contract(bench, new, old)
     for version in (old, new):
         queries = bench.probe.vectors_of(version.ref)
-        _check_space(queries.version, version)
+        check_space(queries.version, version)
         check_probe_vectors(queries)
 
 
 def _measure_back(
     bench: Bench, old: ModelVersion, new: ModelVersion, items: SearchedItems, measured: Measured
 ) -> None:
-    again = _reembedded_items(bench, new, items)
+    again = reembedded_items(bench.gallery, bench.probe, new, items)
     measured.cells[cell_name(new.ref, new.ref)] = bench.cell(new, again, _itself(new))
-    _measure_mixed(bench, old, new, items, again, measured)
+    to_old, to_new = _contract(bench, new, old), _itself(new)
+    mixed = MixedItems(
+        items, again.blocks[0], np.empty(0, bool), to_old, to_new, measured.gallery.metric
+    )
+    measured.forward = _measure_mixed(bench, new, mixed, measured.forward, measured)
     state = bench.registry.galleries.state(bench.gallery)
     if old.ref != state.query_version.ref:
         return
-    pair = Pair(old.ref, new.ref, old.ref, _contract(bench, old, new), state.gallery.metric)
+    to_new = _contract(bench, old, new)
+    pair = Pair(old.ref, new.ref, old.ref, to_new, state.gallery.metric)
     baseline = measured.cells[cell_name(old.ref, old.ref)]
-    measured.back = study_pair(pair, bench.probe, again, baseline, bench.policy, old_items=items)
-    measured.cells[cell_name(old.ref, new.ref)] = measured.back.scores.candidate
+    back = study_pair(
+        pair,
+        bench.probe,
+        again,
+        baseline,
+        bench.policy,
+        old_items=items,
+        leakage=bench.trained.leakage,
+    )
+    measured.cells[cell_name(old.ref, new.ref)] = back.measured
+    mixed = replace(mixed, old_contract=_itself(old), new_contract=to_new)
+    measured.back = _measure_mixed(bench, old, mixed, back, measured)
 
 
 def _measure_mixed(
-    bench: Bench,
-    old: ModelVersion,
-    new: ModelVersion,
-    items: SearchedItems,
-    again: SearchedItems,
-    measured: Measured,
-) -> None:
-    """Measure the candidate's queries on the gallery as a partial backfill would leave it."""
-    rng = np.random.default_rng([bench.policy.seed, 2])
-    (new_vectors,) = again.blocks
-    contracts = (_contract(bench, new, old), _itself(new))
-    for share, is_new in zip(SHARES, nest_shares(len(items.ids), SHARES, rng), strict=True):
-        mixed = MixedItems(items, new_vectors, is_new, *contracts, measured.gallery.metric)
-        measured.cells[mixed_name(new.ref, share)] = measure_mixed(
-            bench.probe.vectors_of(new.ref).vectors,
-            bench.probe.queries,
-            mixed,
-            ks=metric_ks(bench.policy),
-            top_k=TOP_K,
+    bench: Bench, query: ModelVersion, items: MixedItems, study: Study, measured: Measured
+) -> Study:
+    """Measure a version's queries on the gallery as a partial backfill would leave it."""
+    policy, baseline = bench.policy, study.scores[ON_OLD].baseline
+    on_old, on_new = (
+        bench.probe.vectors_of(version if contract.has_own_encoder else query.ref).vectors
+        for version, contract in zip(
+            measured.pair_versions, (items.old_contract, items.new_contract), strict=True
         )
+    )
+    cells = [cell_name(query.ref, version) for version in measured.pair_versions]
+    merge = merge_parts(
+        bench.probe,
+        policy,
+        MixedQueries(on_old, on_new),
+        items,
+        measured.cells[measured.baseline],
+        {cell: measured.cells[cell] for cell in cells},
+    )
+    for place, share in enumerate(policy.mixed):
+        name, found = mixed_name(query.ref, share), merge.found[place]
+        measured.cells[name] = found
+        if merge.raw:
+            measured.cells[raw_name(name)] = merge.raw[place]
+        if policy.asks(ON_MIXED):
+            scores = paired(bench.probe, policy, baseline, found.by_name)
+            study = study.found_on(mixed_place(share), scores, policy)
+    return replace(study, calibration=merge.maps)
 
 
 def _itself(version: ModelVersion) -> Contract:
@@ -207,87 +233,3 @@ def _contract(bench: Bench, query: ModelVersion, gallery: ModelVersion) -> Contr
             hint=f"samespace model declare {query.ref} {gallery.ref} --dims N",
         )
     return found
-
-
-def _check_space(found: ModelVersion, expected: ModelVersion) -> None:
-    if found.fingerprint != expected.fingerprint:
-        raise SpaceMismatchError(
-            f"the probe's vectors of {expected.ref} carry another fingerprint: "
-            f"{found.fingerprint[:19]}…, not {expected.fingerprint[:19]}…",
-            hint="embed the queries again with the registered model",
-        )
-
-
-def _stored_items(readers: Sequence[SegmentReader], bench: Bench) -> SearchedItems:
-    ids = np.concatenate([reader.take_ids(reader.live_positions()) for reader in readers])
-    given = bench.probe.gallery_labels
-    labels = ids if given is None else align_labels(given, ids, bench.gallery)
-    blocks = [block for reader in readers for block in _live_blocks(reader)]
-    return SearchedItems(ids, labels, blocks)
-
-
-def _live_blocks(reader: SegmentReader) -> list[Float32Array]:
-    live = reader.live_positions()
-    if len(live) == reader.n_rows:
-        return [block for _, block in reader.blocks()]
-    return [block[_within(live, first, len(block))] for first, block in reader.blocks()]
-
-
-def _within(positions: Int64Array, first: int, size: int) -> Int64Array:
-    inside = positions[(positions >= first) & (positions < first + size)]
-    return inside - first
-
-
-def _reembedded_items(bench: Bench, new: ModelVersion, items: SearchedItems) -> SearchedItems:
-    again = bench.probe.reembedded
-    if again is None:
-        raise InvalidInputError("the probe has no re-embedded items")
-    _check_space(again.version, new)
-    place = {item: row for row, item in enumerate(again.ids.tolist())}
-    missing = [item for item in items.ids.tolist() if item not in place]
-    if missing:
-        raise InvalidInputError(
-            f"{len(missing)} of {len(items.ids)} items of gallery {bench.gallery!r} are not among "
-            f"the re-embedded ones, for example {missing[0]!r}",
-            hint="embed all of them with the new version, or leave the re-embedded items out",
-        )
-    rows = np.array([place[item] for item in items.ids.tolist()])
-    return SearchedItems(items.ids, items.labels, [again.vectors[rows]])
-
-
-def _check_answerable(bench: Bench, items: SearchedItems) -> None:
-    asked = bench.probe.queries
-    itself = itself_among(asked, items)
-    unanswerable = np.flatnonzero(relevance_of(asked, items).without(itself).n_relevant == 0)
-    if len(unanswerable):
-        row = int(unanswerable[0])
-        by = "" if asked.qrels is not None else f" with label {asked.labels.tolist()[row]!r}"
-        other = " other than itself" if itself[row] >= 0 else ""
-        raise InvalidInputError(
-            f"{len(unanswerable)} of {len(asked.ids)} queries have no relevant item in gallery "
-            f"{bench.gallery!r}, for example query {asked.ids.tolist()[row]!r}{by}{other}",
-            hint="a query without a right answer measures nothing: leave those out",
-        )
-
-
-def check_judgements(bench: Bench) -> None:
-    """Refuse judgements of queries that were not asked, or of items that the gallery lacks.
-
-    Raises:
-        InvalidInputError: if there are such, or a query has none above 0.
-    """
-    asked, galleries = bench.probe.queries, bench.registry.galleries
-    if asked.qrels is None:
-        return
-    readers = [
-        reader
-        for version in galleries.get(bench.gallery).versions()
-        for reader in galleries.readers(bench.gallery, version)
-    ]
-    ids = np.concatenate([reader.take_ids(reader.live_positions()) for reader in readers])
-    try:
-        relevance_from_qrels(asked.qrels, asked.ids, ids)
-    except ValueError as error:
-        raise InvalidInputError(
-            f"the judgements do not fit gallery {bench.gallery!r}: {error}"
-        ) from error

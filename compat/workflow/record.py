@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from compat.backbones.own import is_own
+from compat.class_ranges import write_ranges
 from compat.encoders import digest_tensors
 from compat.training import EpochRecord
 from compat.training_config import TrainingConfig
@@ -16,7 +17,7 @@ from compat.training_options import TrainingData, TrainingOptions
 from registry.domain.canonical import Json
 from registry.domain.versions import ModelVersion
 
-from .planning import TrainingPlan
+from .planning import TrainingPlan, labels_of
 
 
 def training_record(
@@ -79,16 +80,22 @@ def _options(options: TrainingOptions) -> dict[str, Json]:
 
 
 def _data(data: TrainingData, config: TrainingConfig) -> dict[str, Json]:
-    """Return the data's digest and sizes: of inputs as they were trained on, and class numbers."""
-    tensors = {"inputs": data.inputs, "labels": data.labels}
+    """Return the data's digest, its sizes and the labels of its classes."""
     return {
-        "data": "sha256:" + digest_tensors({n: t.cpu().contiguous() for n, t in tensors.items()}),
+        "data": digest_data(data),
         "n_samples": len(data.labels),
         "n_classes": data.n_classes,
+        "classes": write_ranges(labels_of(data)),
         "n_rehearsed": data.n_rehearsed,
         "rehearsal_per_class": config.data.rehearsal_per_class,
         "rehearsal_share": data.rehearsal_share,
     }
+
+
+def digest_data(data: TrainingData) -> str:
+    """Return the digest of what is trained on: inputs as they are trained on, and class numbers."""
+    tensors = {"inputs": data.inputs, "labels": data.labels}
+    return "sha256:" + digest_tensors({n: t.cpu().contiguous() for n, t in tensors.items()})
 
 
 def _name(version: ModelVersion | None) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from compat.evidence import read_evidence
-from compat.report import Entry, Report
+from compat.report import Entry, Report, backfill_curves, roc_curves
 from registry.domain.certificates import Certificate
 from registry.errors import NotFoundError
 from registry.service import Registry
@@ -24,7 +24,15 @@ def report_of(made: Sequence[Certification], written_at: datetime) -> Report:
         )
         for one in made
     )
-    return Report(entries, written_at, is_dry_run=not all(one.is_recorded for one in made))
+    return _report(entries, written_at, is_dry_run=not all(one.is_recorded for one in made))
+
+
+def _report(
+    entries: tuple[Entry, ...], written_at: datetime, *, is_dry_run: bool = False
+) -> Report:
+    """Return a report with the curves that its entries hold."""
+    roc, backfill = roc_curves(entries), backfill_curves(entries)
+    return Report(entries, written_at, is_dry_run=is_dry_run, roc=roc, backfill=backfill)
 
 
 def read_report(registry: Registry, gallery: str, digest: str | None = None) -> Report:
@@ -51,7 +59,7 @@ def read_report(registry: Registry, gallery: str, digest: str | None = None) -> 
         what = "holds no certificate" if digest is None else f"holds no certificate {digest!r}"
         raise NotFoundError(f"gallery {gallery!r} {what}", hint="see 'samespace status'")
     entries = sorted((_entry(registry, state) for state in chosen), key=lambda e: e.is_rollback)
-    return Report(tuple(entries), registry.now())
+    return _report(tuple(entries), registry.now())
 
 
 def _last_certification(states: Sequence[CertificateState]) -> list[CertificateState]:

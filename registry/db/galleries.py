@@ -32,6 +32,7 @@ from .tables import (
     model_versions,
     models,
     parts,
+    probe_sets,
     segment_indexes,
     segments,
 )
@@ -230,6 +231,11 @@ def deleted_positions(connection: Connection, gallery: str, number: int) -> Int6
 
 def stored_paths(connection: Connection) -> frozenset[str]:
     """Return every path that a committed row names."""
-    columns = (parts.c.path, segment_indexes.c.path, certificates.c.evidence_path)
+    columns = (
+        parts.c.path,
+        segment_indexes.c.path,
+        probe_sets.c.path,
+        certificates.c.evidence_path,
+    )
     named = [connection.execute(select(column)).scalars() for column in columns]
     return frozenset(path for paths in named for path in paths)

@@ -152,6 +152,25 @@ deletions = Table(
     CheckConstraint("position >= 0", name="position_from_0"),
 )
 
+probe_sets = Table(
+    "probe_sets",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String(100), nullable=False, unique=True),
+    Column("gallery_id", ForeignKey("galleries.id"), nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("n_queries", BigInteger, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("questions", String(64), nullable=False),
+    Column("path", Text, nullable=False, unique=True),
+    Column("file_digest", String(64), nullable=False),
+    Column("n_bytes", BigInteger, nullable=False),
+    Column("created_at", String(32), nullable=False),
+    Column("created_by", String(200), nullable=False),
+    CheckConstraint("n_queries >= 1", name="n_queries_from_1"),
+    CheckConstraint("kind IN ('labels', 'judgements')", name="known_kind"),
+)
+
 certificates = Table(
     "certificates",
     metadata,

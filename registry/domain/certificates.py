@@ -8,8 +8,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from .attempts import Attempt, of_attempts
+from .calibration import ScoreMap, read_maps
 from .canonical import Json, digest_json
 from .contracts import Contract
+from .places import ON_OLD
 from .refs import VersionRef, parse_ref
 
 
@@ -19,6 +22,12 @@ class Verdict(StrEnum):
     COMPATIBLE = "COMPATIBLE"
     INCOMPATIBLE = "INCOMPATIBLE"
     INCONCLUSIVE = "INCONCLUSIVE"
+
+    @property
+    def words(self) -> str:
+        """What it says of queries and vectors."""
+        known = {"COMPATIBLE": "may search", "INCOMPATIBLE": "must not search"}
+        return known.get(self, "was not shown fit to search")
 
 
 class Criterion(StrEnum):
@@ -47,6 +56,7 @@ class Finding:
         n_queries: queries in the group.
         n_clusters: independent units (classes or identities) among them.
         verdict: what the bounds say.
+        on: what was searched: ``old``, ``served``, or a mixed gallery such as ``mixed 25%``.
     """
 
     group: str
@@ -60,6 +70,12 @@ class Finding:
     n_queries: int
     n_clusters: int
     verdict: Verdict
+    on: str = ON_OLD
+
+    @property
+    def what(self) -> str:
+        """The metric, and where it was measured unless that is the old vectors."""
+        return self.metric if self.on == ON_OLD else f"{self.metric} on {self.on}"
 
     @property
     def difference(self) -> float:
@@ -72,10 +88,12 @@ class Control:
     """A planted case whose outcome is known beforehand: it shows that the gate can say no.
 
     Attributes:
-        name: ``random model``, ``rotated model`` or ``old model``.
+        name: ``random model``, ``rotated model``, ``old model``, ``served search`` or
+            ``no leakage``.
         expected: the verdict that a working gate gives.
         found: the verdict that it gave.
-        value: mean of the first required metric.
+        value: mean of the first required metric; of ``no leakage`` the share of the queries that
+            were found in the training data.
     """
 
     name: str
@@ -121,6 +139,12 @@ class Certificate:
         n_gallery_rows: rows that were ever stored of the gallery version when it was measured,
             deleted ones included: what is stored later was not measured. 0 if the items that were
             measured were embedded for the purpose, as they are for the way back.
+        attempt: which attempt on these questions it is; None if it is older than counting.
+        probe_set: ``name`` and ``digest`` of the registered probe set; empty if there was none.
+        training: the training data in which the queries were looked for: ``digest`` and
+            ``n_items``; empty if none were given.
+        calibration: by ``query version -> gallery version``, a map onto the baseline's own scores;
+            empty if mixed galleries were not measured. Equal maps keep the order of raw scores.
     """
 
     gallery: str
@@ -147,11 +171,20 @@ class Certificate:
     issued_by: str
     index: Mapping[str, Json] = field(default_factory=dict)
     n_gallery_rows: int = 0
+    attempt: Attempt | None = None
+    probe_set: Mapping[str, Json] = field(default_factory=dict)
+    training: Mapping[str, Json] = field(default_factory=dict)
+    calibration: Mapping[str, ScoreMap] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
         """The certificate's name: SHA-256 of its canonical JSON."""
         return digest_json(self.to_json())
+
+    @property
+    def is_way_back(self) -> bool:
+        """Whether it speaks of a rollback: the baseline's queries on other vectors."""
+        return self.query_version == self.baseline_version
 
     @property
     def counted(self) -> str:
@@ -162,18 +195,14 @@ class Certificate:
     @property
     def statement(self) -> str:
         """The claim in one sentence."""
-        words = {
-            Verdict.COMPATIBLE: "may search",
-            Verdict.INCOMPATIBLE: "must not search",
-            Verdict.INCONCLUSIVE: "was not shown fit to search",
-        }
-        n_queries = sum({f.group: f.n_queries for f in self.findings}.values())
+        sizes = {f.group: f.n_queries for f in self.findings}
         return (
-            f"{self.query_version} {words[self.verdict]} the {self.n_gallery_items} items of "
+            f"{self.query_version} {self.verdict.words} the {self.n_gallery_items} items of "
             f"'{self.gallery}' made by {self.gallery_version} ({self.contract}): measured on "
-            f"{n_queries} queries against {self.baseline_version} on its own vectors, "
+            f"{sizes.get('all', sum(sizes.values()))} queries against "
+            f"{self.baseline_version} on its own vectors, "
             f"each {self.counted} counting once, one-sided confidence "
-            f"{self.policy['confidence_level']}"
+            f"{self.policy['confidence_level']}{of_attempts(self.attempt, self.policy)}"
         )
 
     def to_json(self) -> dict[str, Json]:
@@ -182,7 +211,14 @@ class Certificate:
         What was added to the format later is left out where it is empty, so that a certificate
         that was recorded before keeps its digest.
         """
-        later: dict[str, Json] = {"index": dict(self.index), "n_gallery_rows": self.n_gallery_rows}
+        later: dict[str, Json] = {
+            "index": dict(self.index),
+            "n_gallery_rows": self.n_gallery_rows,
+            "attempt": None if self.attempt is None else self.attempt.to_json(),
+            "probe_set": dict(self.probe_set),
+            "training": dict(self.training),
+            "calibration": {pair: found.to_json() for pair, found in self.calibration.items()},
+        }
         value: dict[str, Json] = {
             "format": 1,
             "gallery": self.gallery,
@@ -223,6 +259,10 @@ class Certificate:
         given["findings"] = tuple(_finding(f) for f in given["findings"])
         given["controls"] = tuple(_control(c) for c in given["controls"])
         given["limits"] = tuple(given["limits"])
+        if "attempt" in given:
+            given["attempt"] = Attempt(**given["attempt"])
+        if "calibration" in given:
+            given["calibration"] = read_maps(given["calibration"])
         for name in ("issued_at", "expires_at"):
             given[name] = datetime.fromisoformat(given[name])
         return cls(**given)
@@ -230,7 +270,8 @@ class Certificate:
 
 def _finding_json(finding: Finding) -> dict[str, Json]:
     value: dict[str, Json] = {name: getattr(finding, name) for name in Finding.__slots__}
-    return value | {"criterion": finding.criterion.value, "verdict": finding.verdict.value}
+    value |= {"criterion": finding.criterion.value, "verdict": finding.verdict.value}
+    return {k: v for k, v in value.items() if k != "on" or v != ON_OLD}
 
 
 def _finding(value: Mapping[str, Any]) -> Finding:

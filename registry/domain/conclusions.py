@@ -9,8 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..errors import InvalidInputError
+from .attempts import UNCOUNTED
 from .certificates import Certificate, Control, Criterion, Finding, Verdict
 from .policies import Policy
+
+# Groups by whether the candidate was trained on a query's class. Where other groups were declared,
+# they stand in the matrix only: requirements are tried in the declared ones.
+SEEN, UNSEEN = "seen classes", "unseen classes"
+LEAKAGE = "no leakage"  # the control whose value is the share of queries in the training data
 
 
 def decide(low: float, high: float, *, criterion: Criterion, margin: float) -> Verdict:
@@ -52,6 +58,11 @@ def decide_finding(finding: Finding, min_units: int) -> Verdict:
     return shown if finding.n_clusters >= min_units else Verdict.INCONCLUSIVE
 
 
+def decide_leakage(share: float, max_leaked: float) -> Verdict:
+    """Return what a share of queries that are in the training data leaves of a measurement."""
+    return Verdict.COMPATIBLE if share <= max_leaked else Verdict.INCONCLUSIVE
+
+
 def combine(verdicts: Iterable[Verdict]) -> Verdict:
     """Return the verdict on all claims together: an intersection-union test [1].
 
@@ -89,14 +100,14 @@ def check_conclusion(certificate: Certificate) -> None:
     """Refuse a certificate that says more than its own findings and controls do.
 
     Every requirement of its policy must have been tried in every group of its matrix, every
-    verdict must follow from its bounds and its number of units, and the gate must have been seen to
-    say no and to say yes.
+    verdict must follow from its bounds and its number of units, the gate must have been seen to say
+    no and to say yes, and leakage must have been judged if there were training data.
 
     Raises:
         InvalidInputError: naming the first thing that does not follow.
     """
     try:
-        problem = _problem(certificate)
+        problem = _problem(certificate) or _leakage_problem(certificate)
     except ValueError as error:  # a margin or a policy that no certification would take
         problem = str(error)
     if problem:
@@ -113,30 +124,88 @@ def _problem(certificate: Certificate) -> str | None:
     policy = Policy.recorded(certificate.policy)
     for finding in certificate.findings:
         if decide_finding(finding, policy.min_units) != finding.verdict:
-            return f"the bounds of {finding.metric} in {finding.group!r} say something else"
-    if _tried(certificate) != _required(certificate, policy):
-        return "its findings are not the requirements of its policy, each in each group"
-    if not {control.expected for control in certificate.controls} >= _BOTH:
-        return "its controls do not show that the gate can say no and can say yes"
-    if conclude(certificate.findings, certificate.controls) != certificate.verdict:
-        return f"its findings and controls do not make it {certificate.verdict}"
+            return f"the bounds of {finding.what} in {finding.group!r} say something else"
+    found = certificate.verdict
+    tried = {(control.name, control.expected) for control in certificate.controls}
+    reasons = (
+        (
+            _tried(certificate) != _required(certificate, policy),
+            "its findings are not the requirements of its policy, each in each group",
+        ),
+        (
+            certificate.attempt is None and policy.attempts != UNCOUNTED,
+            "its policy counts attempts, but it does not say which attempt it is",
+        ),
+        (
+            not tried >= _REQUIRED or not tried <= _REQUIRED | _OPTIONAL,
+            "its controls do not show that the gate can say no and can say yes",
+        ),
+        (
+            len(tried) < len(certificate.controls),
+            "a control stands there twice",
+        ),
+        (
+            any("all" not in by_group for by_group in certificate.matrix.values()),
+            "its matrix leaves out all queries together",
+        ),
+        (_is_beyond_plan(certificate, policy), "its attempt is not among those that were planned"),
+        (
+            conclude(certificate.findings, certificate.controls) != found,
+            f"its findings and controls do not make it {found}",
+        ),
+    )
+    return next((why for is_wrong, why in reasons if is_wrong), None)
+
+
+def _leakage_problem(certificate: Certificate) -> str | None:
+    limit = Policy.recorded(certificate.policy).max_leaked
+    judged = [control for control in certificate.controls if control.name == LEAKAGE]
+    if len(judged) != bool(certificate.training):
+        return f"training data and the control {LEAKAGE!r} go together"
+    if any(decide_leakage(control.value, limit) != control.found for control in judged):
+        return f"its policy and the control {LEAKAGE!r} say something else"
     return None
 
 
-_BOTH = {Verdict.COMPATIBLE, Verdict.INCOMPATIBLE}
-_Claim = tuple[str, str, str, float]
+def _is_beyond_plan(certificate: Certificate, policy: Policy) -> bool:
+    attempt = certificate.attempt
+    if attempt is None or policy.attempts == UNCOUNTED:
+        return False
+    error = 1 - policy.confidence_level
+    is_paid = 0 <= attempt.spent <= error - attempt.spent_before + 1e-9
+    return not (1 <= attempt.number <= (policy.planned_attempts or attempt.number) and is_paid)
+
+
+_REQUIRED = {
+    ("random model", Verdict.INCOMPATIBLE),
+    ("rotated model", Verdict.INCOMPATIBLE),
+    ("old model", Verdict.COMPATIBLE),
+}
+_OPTIONAL = {("served search", Verdict.COMPATIBLE), (LEAKAGE, Verdict.COMPATIBLE)}
+_Claim = tuple[str, str, str, float, str]
 
 
 def _tried(certificate: Certificate) -> list[_Claim]:
-    return sorted((f.group, f.metric, f.criterion.value, f.margin) for f in certificate.findings)
+    return sorted(
+        (f.group, f.metric, f.criterion.value, f.margin, f.on) for f in certificate.findings
+    )
 
 
 def _required(certificate: Certificate, policy: Policy) -> list[_Claim]:
-    claims = [(rule.metric, rule.criterion.value, rule.margin) for rule in policy.requirements]
-    return sorted((group, *claim) for group in _groups(certificate) for claim in claims)
+    claims = [
+        (rule.metric, rule.criterion.value, rule.margin, place)
+        for rule in policy.requirements
+        for place in policy.places(rule, is_way_back=certificate.is_way_back)
+    ]
+    groups = _groups(certificate) if policy.groups is None else set(policy.groups)
+    return sorted((group, *claim) for group in groups for claim in claims)
 
 
 def _groups(certificate: Certificate) -> set[str]:
-    """Return the groups that were measured; all queries count as one if there is no other."""
+    """Return the groups that requirements are tried in.
+
+    Declared ones; else those by what was trained on; else all queries as one.
+    """
     measured = {group for cell in certificate.matrix.values() for group in cell}
-    return measured - {"all"} or measured
+    parts = measured - {"all"}
+    return parts - {SEEN, UNSEEN} or parts or measured

@@ -22,6 +22,7 @@ class EventKind(StrEnum):
     ITEMS_DELETED = "items-deleted"
     SEGMENT_SEALED = "segment-sealed"
     SLOTS_ASSIGNED = "slots-assigned"
+    PROBE_REGISTERED = "probe-registered"
     CERTIFICATE_RECORDED = "certificate-recorded"
     CERTIFICATE_REVOKED = "certificate-revoked"
     PROMOTED = "promoted"
@@ -33,6 +34,7 @@ class EventKind(StrEnum):
 _TRUST_KINDS = frozenset(
     {
         EventKind.GALLERY_CREATED,
+        EventKind.PROBE_REGISTERED,
         EventKind.CERTIFICATE_RECORDED,
         EventKind.CERTIFICATE_REVOKED,
         EventKind.PROMOTED,
@@ -43,7 +45,7 @@ _TRUST_KINDS = frozenset(
 
 
 def model_stream(model: str) -> str:
-    """Return the stream of a model line: versions, contracts, certificates, promotions."""
+    """Return the stream of a model line: versions, contracts, probes, certificates, promotions."""
     return f"model:{model}"
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from ..errors import NotFoundError
+from .calibration import ScoreMap, read_maps
 from .canonical import Json
 from .events import Event, EventKind
 
@@ -25,31 +26,38 @@ class Serving:
         basis: for every version whose vectors are searched, why it may be: ``same-space``, the
             digest of a certificate, or ``waiver: reason``.
         excluded: versions whose items are not searched, declared when a lossy rollback was made.
+        calibration: for every version whose vectors are searched, the map of its scores onto the
+            gallery's scale; empty where raw scores are served.
     """
 
     query_version: int
     write_versions: tuple[int, ...]
     basis: Mapping[int, str]
     excluded: tuple[int, ...] = ()
+    calibration: Mapping[int, ScoreMap] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Json]:
         """Return the state as JSON values."""
-        return {
+        value: dict[str, Json] = {
             "query_version": self.query_version,
             "write_versions": list(self.write_versions),
             "basis": {str(number): why for number, why in self.basis.items()},
             "excluded": list(self.excluded),
         }
+        maps = {str(number): found.to_json() for number, found in self.calibration.items()}
+        return value | ({"calibration": maps} if maps else {})
 
     @classmethod
     def from_json(cls, value: Mapping[str, Json]) -> Serving:
         """Read what `to_json` wrote."""
         basis = cast("Mapping[str, str]", value["basis"])
+        maps = cast("Mapping[str, Mapping[str, Json]]", value.get("calibration", {}))
         return cls(
             query_version=cast("int", value["query_version"]),
             write_versions=tuple(cast("list[int]", value["write_versions"])),
             basis={int(number): why for number, why in basis.items()},
             excluded=tuple(cast("list[int]", value["excluded"])),
+            calibration={int(number): found for number, found in read_maps(maps).items()},
         )
 
 

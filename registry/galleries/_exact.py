@@ -19,10 +19,11 @@ import numpy as np
 import pyarrow as pa
 
 from ..arrays import Float32Array, Int64Array
+from ..arrow_columns import vector_column
 from ..domain.galleries import IndexSpec, Metric
 from ..errors import CorruptFileError, DimensionMismatchError, InvalidInputError
 from ..vectors import check_vectors
-from .arrow_files import VECTOR, mapped_vectors, read_arrow, vector_column, write_arrow
+from .arrow_files import VECTOR, mapped_vectors, read_arrow, write_arrow
 from .geometry import in_chunks, inverse_norms, squared_norms
 from .protocol import Neighbours
 

@@ -5,34 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
-from ..arrays import Float32Array, LabelArray
-from ..errors import CorruptFileError, InvalidInputError
+from ..arrays import Float32Array
+from ..errors import CorruptFileError
 
 ID = "id"
 VECTOR = "vector"
 _BATCH_ROWS = 2**18
-
-
-def vector_column(vectors: Float32Array) -> pa.Array:
-    """Return rows as a fixed-size list column without copying. Shape: (n, dim)."""
-    return pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
-
-
-def id_column(ids: LabelArray) -> pa.Array:
-    """Return ids as a column of int64, or of strings with 64-bit offsets.
-
-    Raises:
-        InvalidInputError: if a string is not valid Unicode.
-    """
-    if ids.dtype == np.int64:
-        return pa.array(ids)
-    try:
-        return pa.array(ids, type=pa.large_string())
-    except (pa.ArrowException, UnicodeError) as error:
-        raise InvalidInputError(f"ids cannot be written as UTF-8 text: {error}") from error
 
 
 def write_arrow(path: Path, table: pa.Table, metadata: Mapping[str, str]) -> None:
@@ -58,14 +38,6 @@ def read_arrow(path: Path, columns: Sequence[str]) -> pa.Table:
     if missing:
         raise CorruptFileError(f"{path} has no column {missing[0]!r}; it has {table.column_names}")
     return table
-
-
-def metadata_of(table: pa.Table) -> dict[str, str]:
-    """Return the schema's metadata as text."""
-    pairs = (table.schema.metadata or {}).items()
-    return {
-        key.decode("utf-8", "replace"): value.decode("utf-8", "replace") for key, value in pairs
-    }
 
 
 def mapped_vectors(path: Path, table: pa.Table) -> tuple[Float32Array, ...]:

@@ -8,13 +8,13 @@ import shutil
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
-_FOLDERS = ("galleries", "certificates")
+_FOLDERS = ("galleries", "probes", "certificates")
 
 
 def find_unnamed(root: Path, named: Collection[str], *, modified_before: float) -> tuple[str, ...]:
     """Return what is stored and not named, relative to the root, sorted.
 
-    Of galleries and certificates these are files, of models whole folders.
+    Of galleries, probe sets and certificates these are files, of models whole folders.
 
     Args:
         root: the storage.

@@ -1,23 +1,30 @@
 """Searching many segments as one gallery.
 
-Each segment is searched by the contract between the queries' version and its own; the rankings
-are merged by (score descending, id ascending). `prepare_queries` and `prepare_gallery` are the
-two sides of a contract; serving and certification both use them.
+Each segment is searched by the contract between the queries' version and its own; their scores are
+brought onto the gallery's scale, and the rankings merged by (score descending, id ascending). One
+after another: a batch keeps FAISS's own threads busy, and for one query handing small segments to
+threads costs more than it gains (`benchmarks/segments.py`).
+
+`prepare_queries` and `prepare_gallery` are the two sides of a contract; serving and certification
+both use them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import Float32Array, Int64Array, LabelArray
+from ..arrays import Float32Array
+from ..domain.calibration import AS_IT_IS, ScoreMap
 from ..domain.contracts import Contract
 from ..domain.galleries import Metric
 from ..errors import DimensionMismatchError, InvalidInputError
 from ..vectors import Hits, check_vectors
 from .geometry import normalise, row_norms
+from .merging import keep_from, merge
 from .segments import SegmentReader
 
 
@@ -29,11 +36,13 @@ class SearchTarget:
         reader: the opened segment.
         contract: between the queries' version and the segment's.
         version_number: number of the version that made the segment's vectors, at least 1.
+        to_scale: brings this pair's scores onto the gallery's scale.
     """
 
     reader: SegmentReader
     contract: Contract
     version_number: int
+    to_scale: ScoreMap = AS_IT_IS
 
 
 def prepare_queries(vectors: Float32Array, contract: Contract, metric: Metric) -> Float32Array:
@@ -98,7 +107,13 @@ def _cut(vectors: Float32Array, contract: Contract) -> Float32Array:
 
 
 def search_segments(
-    targets: Sequence[SearchTarget], queries: Float32Array, k: int, metric: Metric
+    targets: Sequence[SearchTarget],
+    queries: Float32Array,
+    k: int,
+    metric: Metric,
+    *,
+    min_score: float | None = None,
+    own: Mapping[int, Float32Array] | None = None,
 ) -> Hits:
     """Return each query's k nearest live items of all segments.
 
@@ -110,24 +125,30 @@ def search_segments(
         queries: finite, contiguous float32 of one version, not normalised. Shape: (n, dim).
         k: how many, from 1 to the number of live items.
         metric: the gallery's metric.
+        min_score: what scores less, on the gallery's scale, is no hit; None for no such bound.
+        own: the same queries as other versions embedded them, by version number, for segments
+            that are searched by their own encoder. Shape of each: (n, dim of that version).
 
     Raises:
-        InvalidInputError: if k is out of range, the gallery is empty, or a query is refused.
+        InvalidInputError: if k is out of range, the least score is no number, the gallery is
+            empty, or a query is refused.
         DimensionMismatchError: if a contract compares more dimensions than queries have.
     """
-    live = [target for target in targets if target.reader.n_items > 0]
-    _check_k(k, sum(target.reader.n_items for target in live))
-    prepared: dict[int, Float32Array] = {}
-    found = []
-    for target in live:
-        dims = target.contract.dims
-        if dims not in prepared:
-            prepared[dims] = prepare_queries(queries, target.contract, metric)
-        found.append(_search_target(target, prepared[dims], k))
-    return _order(found[0]) if len(found) == 1 else _merge(found, k)
+    check_k(k, targets)
+    check_min_score(min_score)
+    found = search_each(targets, queries, k, metric, own=own)
+    maps = [target.to_scale for target, _ in found]
+    hits = merge([hits for _, hits in found], maps, k)
+    return hits if min_score is None else keep_from(hits, min_score)
 
 
-def _check_k(k: int, n_items: int) -> None:
+def check_k(k: int, targets: Sequence[SearchTarget]) -> None:
+    """Refuse to look for fewer than one item, or for more than can be found.
+
+    Raises:
+        InvalidInputError: if k is out of range, or there is nothing to find.
+    """
+    n_items = sum(target.reader.n_items for target in targets)
     if k < 1:
         raise InvalidInputError(f"k must be at least 1 but is {k}", hint="ask for 1 hit or more")
     if n_items == 0:
@@ -138,6 +159,52 @@ def _check_k(k: int, n_items: int) -> None:
         )
 
 
+def check_min_score(min_score: float | None) -> None:
+    """Refuse a least score that is no number.
+
+    Raises:
+        InvalidInputError: if it is NaN.
+    """
+    if min_score is not None and math.isnan(min_score):
+        raise InvalidInputError("min_score must be a number but is NaN")
+
+
+def search_each(
+    targets: Sequence[SearchTarget],
+    queries: Float32Array,
+    k: int,
+    metric: Metric,
+    *,
+    own: Mapping[int, Float32Array] | None = None,
+) -> list[tuple[SearchTarget, Hits]]:
+    """Return what each segment with live items offers: its k nearest ones, or all if it has fewer.
+
+    Scores are those of each segment's own pair of versions. Arguments and errors are those of
+    `search_segments`.
+    """
+    prepared: dict[tuple[int, int], Float32Array] = {}
+    found = []
+    for target in targets:
+        if target.reader.n_items == 0:
+            continue
+        number = target.version_number if target.contract.has_own_encoder else 0
+        side = (number, target.contract.dims)
+        if side not in prepared:
+            asked = asked_of(target, queries, own)
+            prepared[side] = prepare_queries(asked, target.contract, metric)
+        found.append((target, _search_target(target, prepared[side], k)))
+    return found
+
+
+def asked_of(
+    target: SearchTarget, queries: Float32Array, own: Mapping[int, Float32Array] | None
+) -> Float32Array:
+    """Return the queries that search a segment: its own version's, if its contract says so."""
+    if not target.contract.has_own_encoder:
+        return queries
+    return (own or {})[target.version_number]
+
+
 def _search_target(target: SearchTarget, queries: Float32Array, k: int) -> Hits:
     reader = target.reader
     found = reader.search(queries, min(k, reader.n_items), target.contract)
@@ -145,43 +212,3 @@ def _search_target(target: SearchTarget, queries: Float32Array, k: int) -> Hits:
     if (found.positions[:, -1:] < 0).any():
         versions[found.positions < 0] = 0
     return Hits(reader.take_ids(found.positions), found.scores, versions)
-
-
-def _merge(found: Sequence[Hits], k: int) -> Hits:
-    """Return the k best of several segments' rankings of the same queries."""
-    hits = Hits(
-        np.concatenate([hits.ids for hits in found], axis=1),
-        np.concatenate([hits.scores for hits in found], axis=1),
-        np.concatenate([hits.versions for hits in found], axis=1),
-    )
-    order = np.argsort(-hits.scores, axis=1, kind="stable")
-    ordered = _order(_reordered(hits, order))
-    return Hits(ordered.ids[:, :k], ordered.scores[:, :k], ordered.versions[:, :k])
-
-
-def _order(hits: Hits) -> Hits:
-    """Return hits that are sorted by score with equal scores sorted by id."""
-    scores = hits.scores
-    ties = (scores[:, 1:] == scores[:, :-1]) & (scores[:, 1:] > -np.inf)
-    if not ties.any():
-        return hits
-    order = np.tile(np.arange(scores.shape[1]), (len(scores), 1))
-    for row in np.flatnonzero(ties.any(axis=1)):
-        order[row] = _order_row(hits.ids[row], scores[row])
-    return _reordered(hits, order)
-
-
-def _order_row(ids: LabelArray, scores: Float32Array) -> list[int]:
-    """Return one row's places by (score descending, id ascending), missing ones at the end."""
-    pairs = list(zip((-scores).tolist(), ids.tolist(), strict=True))
-    n_found = int(np.count_nonzero(scores > -np.inf))
-    order = sorted(range(n_found), key=pairs.__getitem__)
-    return [*order, *range(n_found, len(pairs))]
-
-
-def _reordered(hits: Hits, order: Int64Array) -> Hits:
-    return Hits(
-        np.take_along_axis(hits.ids, order, axis=1),
-        np.take_along_axis(hits.scores, order, axis=1),
-        np.take_along_axis(hits.versions, order, axis=1),
-    )

@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ..arrays import BoolArray, Float32Array, Int64Array, LabelArray
+from ..arrow_columns import id_column
 from ..domain.contracts import Contract
 from ..domain.galleries import IndexSpec, Metric, Part, Segment
 from ..errors import CorruptFileError, DimensionMismatchError, InvalidInputError
 from ._exact import ExactIndex
-from .arrow_files import id_column
 from .catalog import load_backend
 from .protocol import Neighbours, VectorIndex
 from .storage import PartData, open_part, verify_file
@@ -154,9 +154,13 @@ class SegmentReader:
         index = self._searcher(contract.dims)
         return index.search(queries, k, excluded=self._excluded)
 
-    def _searcher(self, dims: int) -> VectorIndex:
+    def uses_index(self, dims: int) -> bool:
+        """Whether queries of so many dimensions go by the segment's index, not past all rows."""
         is_sparse = len(self._deleted) > _MOSTLY_DELETED * self.n_rows
-        if self._index is not None and dims == self.dim and not is_sparse:
+        return self._index is not None and dims == self.dim and not is_sparse
+
+    def _searcher(self, dims: int) -> VectorIndex:
+        if self._index is not None and self.uses_index(dims):
             return self._index
         exact = self._exact.get(dims)
         if exact is None:

@@ -20,6 +20,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from ..arrays import Float32Array, LabelArray
+from ..arrow_columns import id_column, metadata_of, vector_column
 from ..domain.galleries import StoredFile
 from ..errors import (
     AlreadyExistsError,
@@ -29,16 +30,7 @@ from ..errors import (
     StorageError,
 )
 from ..vectors import check_ids, check_vectors
-from .arrow_files import (
-    ID,
-    VECTOR,
-    id_column,
-    mapped_vectors,
-    metadata_of,
-    read_arrow,
-    vector_column,
-    write_arrow,
-)
+from .arrow_files import ID, VECTOR, mapped_vectors, read_arrow, write_arrow
 from .protocol import VectorIndex
 
 _HINTS = {

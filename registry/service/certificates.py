@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ..db import certificates, events, galleries, versions
 from ..db.certificates import StoredCertificate
 from ..db.session import Connection, read, write
+from ..domain.attempts import Attempt, number_attempt
 from ..domain.canonical import Json
 from ..domain.certificates import Certificate
 from ..domain.conclusions import check_conclusion
@@ -62,10 +63,11 @@ class Certificates:
         """Sign and record a certificate with its evidence file, and return its digest.
 
         Raises:
-            InvalidInputError: if a version is not of the gallery's model line, or it claims more
-                than its findings and controls say.
+            InvalidInputError: if a version is not of the gallery's model line, it claims more than
+                its findings and controls say, or its probe set is another than the registered one.
             SpaceMismatchError: if a fingerprint or the metric is not the registered one.
             UndeclaredComparisonError: if the pair has no contract, or another one.
+            ConflictError: if another attempt on the same queries was recorded meanwhile.
             DigestMismatchError: if the evidence is not what the certificate rests on.
             AlreadyExistsError: if it is recorded already.
             NotFoundError: if there is no signing key.
@@ -86,7 +88,24 @@ class Certificates:
         check_recordable(connection, certificate)
         certificates.insert_certificate(connection, certificate, file, envelope)
         facts: dict[str, Json] = {"verdict": certificate.verdict.value}
+        if certificate.attempt is not None:
+            facts["attempt"] = certificate.attempt.to_json()
         self._tell(connection, EventKind.CERTIFICATE_RECORDED, certificate, facts)
+
+    def attempt(self, gallery: str, questions: str, run: str) -> Attempt:
+        """Return which attempt on the same queries a certification would be.
+
+        Args:
+            gallery: name of the gallery.
+            questions: digest of the queries, by id and label, without anybody's vectors.
+            run: digest of all that decides the outcome.
+
+        Raises:
+            NotFoundError: if there is no such gallery.
+        """
+        with read(self._context.engine) as connection:
+            line = read_state(connection, gallery).line
+        return number_attempt(line, questions, run)
 
     def revoke(self, digest: str, reason: str, *, dry_run: bool = False) -> Certificate:
         """Revoke the certificate whose digest begins so. Nobody is promoted on it any more.

@@ -64,7 +64,7 @@ def inherited(
     for ancestor in versions.all_versions(connection, parent.model):
         if ancestor.ref.number < parent.number:
             known = versions.get_contract(connection, old, ancestor)
-            if known is not None:
+            if known is not None and not (known.has_own_encoder or contract.has_own_encoder):
                 dims = min(known.dims, contract.dims)
                 found[ancestor.ref] = Contract(ContractKind.PREFIX, dims)
     return found
@@ -76,6 +76,13 @@ def _check_contract(query: ModelVersion, gallery: ModelVersion, contract: Contra
         raise InvalidInputError(f"{pair}: versions of two model lines are never compared")
     if query.ref == gallery.ref:
         raise InvalidInputError(f"{pair}: a version is always comparable with itself")
+    if contract.has_own_encoder:
+        if contract.dims != gallery.dim:
+            raise InvalidInputError(
+                f"{pair}: {gallery.ref}'s own queries have {gallery.dim} dimensions, not "
+                f"{contract.dims}"
+            )
+        return
     if contract.dims > min(query.dim, gallery.dim):
         raise InvalidInputError(
             f"{pair}: the contract compares {contract.dims} dimensions, "

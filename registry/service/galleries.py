@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import overload
 
 from ..arrays import LabelArray
 from ..db import galleries, versions
@@ -23,6 +24,7 @@ from . import additions, sealing
 from .additions import Added
 from .context import Context, resolve
 from .pins import pin
+from .stored_vectors import ComparedVectors, compared_vectors, stored_vectors
 from .views import GalleryState, Views, check_served, read_state
 
 
@@ -169,6 +171,45 @@ class Galleries:
             SpaceMismatchError: if they plainly are of another space.
         """
         additions.check_space(self._views, self.state(name), vectors)
+
+    @overload
+    def vectors(
+        self, name: str, ids: LabelArray, *, as_of: None = None
+    ) -> tuple[Embeddings, ...]: ...
+
+    @overload
+    def vectors(
+        self, name: str, ids: LabelArray, *, as_of: str | VersionRef, require_certified: bool = True
+    ) -> ComparedVectors: ...
+
+    def vectors(
+        self,
+        name: str,
+        ids: LabelArray,
+        *,
+        as_of: str | VersionRef | None = None,
+        require_certified: bool = True,
+    ) -> tuple[Embeddings, ...] | ComparedVectors:
+        """Return the vectors of items in the order asked for, of hidden items too.
+
+        Args:
+            name: the gallery.
+            ids: distinct ids. Shape: (n,).
+            as_of: a version, to get all in one array, as its queries compare them. By default they
+                come as they are stored, apart for each version, oldest first.
+            require_certified: with `as_of`, want it to be served here, or certified for here.
+
+        Raises:
+            NotFoundError: if an id is not there, or there is no such version.
+            UndeclaredComparisonError: if nobody declared how the version's queries are compared.
+            NotCertifiedError: if nothing shows that this means anything.
+            SpaceMismatchError: if the version is of another model line.
+            InvalidInputError: if there are no ids, or of the other type.
+        """
+        if as_of is None:
+            return stored_vectors(self._context, self._views, name, ids)
+        of = (self._context, self._views, name, ids, as_of)
+        return compared_vectors(*of, require_certified=require_certified)
 
     def seal(self, name: str) -> tuple[Segment, ...]:
         """Seal the open segments: build their indexes and let them grow no more.

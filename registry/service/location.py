@@ -13,7 +13,7 @@ from ..db.session import URL, Engine, make_engine, name_of, parse_url
 from ..errors import AlreadyExistsError, InvalidInputError, NotARegistryError, StorageError
 
 DATABASE = "samespace.db"
-FOLDERS = ("models", "galleries", "certificates")
+FOLDERS = ("models", "galleries", "probes", "certificates")
 
 
 def locate(where: str | Path, storage: Path | None) -> tuple[URL, Path]:

@@ -165,18 +165,29 @@ class Models:
             InvalidInputError: if the contract cannot hold between two of them.
             ConflictError: if a pair has a contract already.
         """
+        self.declare_each([(query, gallery, contract) for query, gallery in pairs])
+
+    def declare_each(self, declared: Sequence[tuple[VersionRef, VersionRef, Contract]]) -> None:
+        """Declare several ordered pairs, each with a contract of its own, all of them or none.
+
+        Errors are those of `declare_contracts`.
+        """
         with write(self._context.engine) as connection:
-            for model in sorted({query.model for query, _ in pairs}):
+            for model in sorted({query.model for query, _, _ in declared}):
                 versions.model_id(connection, model, lock=True)
-            for query, gallery in pairs:
+            for query, gallery, contract in declared:
                 declare(self._context, connection, query, gallery, contract)
 
     def check_contracts(
         self, pairs: Sequence[tuple[VersionRef, VersionRef]], contract: Contract
     ) -> None:
         """Make all of `declare_contracts`' checks and change nothing."""
+        self.check_each([(query, gallery, contract) for query, gallery in pairs])
+
+    def check_each(self, declared: Sequence[tuple[VersionRef, VersionRef, Contract]]) -> None:
+        """Make all of `declare_each`'s checks and change nothing."""
         with read(self._context.engine) as connection:
-            for query, gallery in pairs:
+            for query, gallery, contract in declared:
                 check(connection, query, gallery, contract)
 
     def artifact_directory(self, version: ModelVersion) -> Path:

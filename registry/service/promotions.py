@@ -11,6 +11,7 @@ from ..domain.certificates import Certificate
 from ..domain.events import Event, EventKind, model_stream
 from ..domain.promotions import SAME_SPACE, Serving, fold_serving
 from ..domain.refs import VersionRef
+from ..domain.scales import promoted_scale, rolled_back_scale
 from ..errors import (
     AliasMovedError,
     ConflictError,
@@ -168,10 +169,14 @@ class Promotions:
         kept = state.serving.write_versions if options.keep_writers else ()
         held = {ref.number for ref in state.gallery.versions()} | set(kept)
         basis, missing = {target.number: SAME_SPACE}, []
+        proofs: dict[int, Certificate] = {}
         for number in sorted(held - {target.number}):
             version = VersionRef(target.model, number)
-            why, problem = self._basis(connection, state, target, version)
-            if why is None and options.waiver is not None:
+            proof, problem = self._basis(connection, state, target, version)
+            why = proof.digest if proof else None
+            if proof is not None:
+                proofs[number] = proof
+            elif options.waiver is not None:
                 why = f"waiver: {options.waiver.strip()}"
             if why is None:
                 missing.append(f"{target} on {version} ({problem})")
@@ -184,11 +189,14 @@ class Promotions:
                 hint=f"samespace certify {state.gallery.name} {target} …",
             )
         writers = (target.number, *(n for n in kept if n != target.number))
-        return Serving(target.number, writers, basis)
+        is_proved = len(proofs) == len(basis) - 1
+        stack = fold_serving(state.line, state.gallery.name)
+        maps = promoted_scale(stack, target.number, proofs) if is_proved else {}
+        return Serving(target.number, writers, basis, calibration=maps)
 
     def _basis(
         self, connection: Connection, state: GalleryState, query: VersionRef, held: VersionRef
-    ) -> tuple[str | None, str]:
+    ) -> tuple[Certificate | None, str]:
         pair = (state.versions[query.number], state.versions[held.number])
         if versions.get_contract(connection, *pair) is None:
             raise UndeclaredComparisonError(
@@ -196,17 +204,19 @@ class Promotions:
                 f"in {state.gallery.name!r}",
                 hint=f"samespace model declare {query} {held} --dims N, then certify",
             )
-        found, problem = find_live(self._context, connection, state, query, held)
-        return (found.digest if found else None), problem
+        return find_live(self._context, connection, state, query, held)
 
     def _rolled_back(self, connection: Connection, state: GalleryState, earlier: Serving) -> Change:
         target = VersionRef(state.gallery.model, earlier.query_version)
         basis = {target.number: SAME_SPACE}
         lost: dict[VersionRef, int] = {}
+        proofs: dict[int, Certificate] = {}
         for held in state.gallery.versions():
             if held == target:
                 continue
             found = self._proof(connection, state, target, held)
+            if found is not None:
+                proofs[held.number] = found
             why = found.digest if found else earlier.basis.get(held.number)
             if why is None:
                 lost[held] = sum(s.n_items for s in state.gallery.segments if s.version == held)
@@ -215,7 +225,8 @@ class Promotions:
         writers = earlier.write_versions
         basis |= {n: earlier.basis[n] for n in writers if n not in basis}
         excluded = tuple(sorted(ref.number for ref in lost))
-        serving = Serving(target.number, writers, basis, excluded)
+        maps = rolled_back_scale(earlier, proofs)
+        serving = Serving(target.number, writers, basis, excluded, maps)
         return Change(state.gallery.name, state.query_version.ref, target, serving, lost, None)
 
     def _proof(

@@ -4,49 +4,40 @@ from __future__ import annotations
 
 import getpass
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from ..db import events, schema, versions
+from ..arrays import LabelArray
+from ..db import events, schema
 from ..db.session import Watch, make_engine, name_of, read
 from ..domain.canonical import Json
 from ..domain.contracts import Contract
 from ..domain.events import Event
+from ..domain.explanations import Explanation
+from ..domain.galleries import Metric
 from ..domain.refs import VersionRef
 from ..errors import StorageError
-from ..galleries.search import search_segments
 from ..keys import KeyRing, check_apart
 from ..vectors import Embeddings, Hits
 from .additions import Added
 from .certificates import Certificates
-from .context import Context, resolve
+from .comparing import Comparability, Comparison
+from .context import Context
 from .galleries import Galleries
 from .integrity import Integrity
 from .location import FOLDERS, check_new, disposed_on_error, existing_engine, locate
 from .models import Models
+from .probes import ProbeSets
 from .promotions import Change, PromotionOptions, Promotions
+from .queries import Queries
 from .registration import Parent, Registration
-from .serving import check_query
+from .serving import Asked
 from .slots import Slots
 from .trust import Trust
 from .views import Views
-
-
-@dataclass(frozen=True, slots=True)
-class Comparability:
-    """What is known of comparing queries of one version with vectors of another.
-
-    Attributes:
-        contract: how they are compared, or None if nobody declared it.
-        certified_on: galleries with a live COMPATIBLE certificate for the pair.
-    """
-
-    contract: Contract | None
-    certified_on: tuple[str, ...]
 
 
 def _now() -> datetime:
@@ -56,8 +47,8 @@ def _now() -> datetime:
 class Registry:
     """A samespace registry: models, galleries, certificates and promotions.
 
-    Open one with `Registry.open`; it is a context manager. Use `models`, `galleries`,
-    `certificates` and `promotions` for everything that has no shortcut here.
+    Open one with `Registry.open`; it is a context manager. Use `models`, `galleries`, `queries`,
+    `probes`, `certificates` and `promotions` for everything that has no shortcut here.
     """
 
     def __init__(self, context: Context) -> None:
@@ -66,7 +57,9 @@ class Registry:
         views = Views(context)
         self._views = views
         self.models = Models(context)
+        self.queries = Queries(context, views)
         self.galleries = Galleries(context, views)
+        self.probes = ProbeSets(context)
         self.certificates = Certificates(context)
         self.integrity = Integrity(context)
         self.promotions = Promotions(context, self.models)
@@ -196,24 +189,47 @@ class Registry:
         """Add items to a gallery; see `Galleries.add`."""
         return self.galleries.add(gallery, items)
 
-    def search(self, gallery: str, queries: Embeddings, k: int = 10) -> Hits:
-        """Return the k nearest items of each query, whichever version embedded them.
+    def search(
+        self, gallery: str, queries: Asked, k: int = 10, *, min_score: float | None = None
+    ) -> Hits:
+        """Return the k nearest items of each query; see `Queries.search`."""
+        return self.queries.search(gallery, queries, k, min_score=min_score)
 
-        Every segment is searched by the comparison contract between the query version and the
-        version that made it; every hit names that version.
+    def search_batch(
+        self,
+        gallery: str,
+        queries: Embeddings | Iterable[Asked],
+        k: int = 10,
+        *,
+        block: int = 4096,
+        min_score: float | None = None,
+    ) -> Iterator[Hits]:
+        """Return the hits of any number of queries, block by block; see `Queries.search_batch`."""
+        return self.queries.search_batch(gallery, queries, k, block=block, min_score=min_score)
 
-        Args:
-            gallery: name of the gallery.
-            queries: embeddings of the gallery's query version.
-            k: number of hits, at most the number of items.
+    def explain(
+        self, gallery: str, query: Asked, item_ids: LabelArray | None = None, k: int = 10
+    ) -> Explanation:
+        """Return how one query is answered; see `Queries.explain`."""
+        return self.queries.explain(gallery, query, item_ids, k)
 
-        Raises:
-            SpaceMismatchError: if the queries are of another version or another space.
-            InvalidInputError: if the gallery is empty, k is too large or a query has no direction.
-        """
-        view = self._views.current(gallery)
-        check_query(view.state, queries)
-        return search_segments(view.targets, queries.vectors, k, view.state.gallery.metric)
+    def compare(
+        self,
+        a: Embeddings,
+        b: Embeddings,
+        *,
+        metric: Metric = Metric.COSINE,
+        pairwise: bool = False,
+        require_certified: bool = True,
+    ) -> Comparison:
+        """Return how similar items of one or two versions are; see `Queries.compare`."""
+        return self.queries.compare(
+            a, b, metric=metric, pairwise=pairwise, require_certified=require_certified
+        )
+
+    def comparable(self, query: str | VersionRef, gallery: str | VersionRef) -> Comparability:
+        """Return what is known of comparing two versions; see `Queries.comparable`."""
+        return self.queries.comparable(query, gallery)
 
     def promote(
         self, gallery: str, ref: str | VersionRef, options: PromotionOptions | None = None
@@ -228,27 +244,6 @@ class Registry:
         return self.promotions.rollback(
             gallery, accept_loss=accept_loss, reason=reason, dry_run=dry_run
         )
-
-    def comparable(self, query: str | VersionRef, gallery: str | VersionRef) -> Comparability:
-        """Return how queries of one version may be compared with vectors of another."""
-        with read(self._context.engine) as connection:
-            trust = self._context.trust
-            pair = (resolve(connection, query, trust), resolve(connection, gallery, trust))
-            contract = (
-                versions.get_contract(connection, *pair)
-                if pair[0].ref.model == pair[1].ref.model
-                else None
-            )
-        names = [g.name for g in self.galleries.list() if g.model == pair[0].ref.model]
-        wanted = (pair[0].ref, pair[1].ref)
-        certified = [
-            name
-            for name in names
-            for state in self.certificates.of_gallery(name)
-            if state.staleness is None
-            and (state.certificate.query_version, state.certificate.gallery_version) == wanted
-        ]
-        return Comparability(contract, tuple(dict.fromkeys(certified)))
 
     def audit(self, stream: str | None = None) -> tuple[Event, ...]:
         """Return the events of one stream or of all, oldest first."""

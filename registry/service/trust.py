@@ -154,14 +154,24 @@ class Trust:
         if not self.is_active:
             return
         last = next(e for e in reversed(line) if e.serves and e.payload.get("gallery") == gallery)
+        self.check_told(line, last, f"what {gallery!r} serves")
+
+    def check_told(self, line: Sequence[Event], event: Event, what: str) -> None:
+        """Refuse what one event of a stream tells, if nobody trusted said or adopted it.
+
+        Raises:
+            SignatureError: if it is by nobody trusted; it begins with `what` was told.
+            DigestMismatchError: if it was changed.
+        """
+        if not self.is_active:
+            return
         try:
-            self.signer_of(last)
+            self.signer_of(event)
         except SignatureError as error:
-            if last.sequence < self.adoption(line) and find_break(line) is None:
+            if event.sequence < self.adoption(line) and find_break(line) is None:
                 return
             raise SignatureError(
-                f"what {gallery!r} serves is not signed by a key that you trust: {error}",
-                hint=error.hint,
+                f"{what} is not signed by a key that you trust: {error}", hint=error.hint
             ) from error
 
     def check_aliases(self, line: Sequence[Event]) -> None:

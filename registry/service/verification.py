@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from ..db import certificates
 from ..db.certificates import StoredCertificate
 from ..db.session import Connection
@@ -58,15 +61,22 @@ def check_stored(context: Context, connection: Connection, stored: StoredCertifi
 
 def read_evidence(context: Context, stored: StoredCertificate) -> bytes:
     """Return a certificate's evidence file; errors as `check_stored`'s."""
-    _check_evidence(context, stored, f"certificate {stored.certificate.digest[:12]}")
-    digest = stored.certificate.evidence_digest
-    return storage.read_digested(context.storage, stored.evidence_path, digest)
+    with _of_evidence(f"certificate {stored.certificate.digest[:12]}"):
+        digest = stored.certificate.evidence_digest
+        return storage.read_digested(context.storage, stored.evidence_path, digest)
 
 
 def _check_evidence(context: Context, stored: StoredCertificate, name: str) -> None:
-    digest = stored.certificate.evidence_digest
-    try:
+    with _of_evidence(name):
+        digest = stored.certificate.evidence_digest
         storage.verify_digest(context.storage, stored.evidence_path, digest)
+
+
+@contextmanager
+def _of_evidence(name: str) -> Iterator[None]:
+    """Let errors say whose evidence they are about."""
+    try:
+        yield
     except (CorruptFileError, DigestMismatchError, InvalidInputError, StorageError) as error:
         raise type(error)(f"the evidence of {name}: {error}", hint=error.hint) from error
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from threading import Lock
 
 from ..db import events, galleries, versions
 from ..db.session import Connection, read
+from ..domain.calibration import AS_IT_IS
+from ..domain.contracts import Contract
 from ..domain.events import Event, gallery_stream, model_stream
 from ..domain.galleries import Gallery, Segment
 from ..domain.promotions import Serving, fold_serving
+from ..domain.refs import VersionRef
 from ..domain.versions import ModelVersion
 from ..errors import NotCertifiedError
 from ..galleries.search import SearchTarget
@@ -55,6 +59,12 @@ class GalleryView:
 
     state: GalleryState
     targets: tuple[SearchTarget, ...]
+
+    @property
+    def own_encoders(self) -> tuple[VersionRef, ...]:
+        """Versions whose vectors are searched by queries of their own."""
+        own = {t.reader.segment.version for t in self.targets if t.contract.has_own_encoder}
+        return tuple(sorted(own))
 
 
 def read_state(connection: Connection, name: str) -> GalleryState:
@@ -121,7 +131,8 @@ class Views:
         A caller that is within a transaction gives its connection, so that it needs no second one.
         """
         cached = self._readers.get((name, segment.number))
-        if cached is not None and cached[0] == segment:
+        # one that was opened when more was deleted already is not of this moment
+        if cached is not None and cached[0] == segment and cached[1].n_items == segment.n_items:
             return cached[1]
         with (
             read(self._context.engine) if connection is None else nullcontext(connection) as within
@@ -161,7 +172,14 @@ class Views:
                 )
                 for number in state.serving.basis
             }
-        targets = []
+            targets = tuple(self._targets(connection, state, contracts))
+        return GalleryView(state, targets)
+
+    def _targets(
+        self, connection: Connection, state: GalleryState, contracts: Mapping[int, Contract | None]
+    ) -> Iterator[SearchTarget]:
+        """Open what is searched, in the transaction of the state: nothing is of a later moment."""
+        name = state.gallery.name
         for segment in state.gallery.segments:
             number = segment.version.number
             if segment.n_items == 0 or number in state.serving.excluded:
@@ -172,6 +190,6 @@ class Views:
                     f"gallery {name!r} holds vectors of {segment.version}, "
                     f"which {state.query_version.ref} was never promoted to search"
                 )
-            reader = self.reader(name, segment, state.versions[number])
-            targets.append(SearchTarget(reader, contract, number))
-        return GalleryView(state, tuple(targets))
+            reader = self.reader(name, segment, state.versions[number], connection)
+            to_scale = state.serving.calibration.get(number, AS_IT_IS)
+            yield SearchTarget(reader, contract, number, to_scale)

@@ -84,7 +84,7 @@ def test_raw_queries_are_embedded_by_every_version_and_certified(
     assert found.code in (1, 3)  # six classes show nothing
     forward, back = found.data["certificates"]
     assert back["is_rollback"]
-    assert len(forward["matrix"]) == 4 + 3  # with those of mixed galleries
+    assert len(forward["matrix"]) == 4 + 2 * 3  # with those of mixed galleries
     assert forward["matrix"]["docs@1 -> docs@1"]["all"]["hit@1"] > 0.95  # no query is left out
     missing = workshop(*arguments[:3], "--data", "train.npz")
     assert missing.code == 2

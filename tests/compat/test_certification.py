@@ -16,19 +16,21 @@ from compat.certification import (
     try_control,
 )
 from compat.evaluation.ranking import RankingScores
+from compat.matrix import ByMetric
 from registry.domain.certificates import Control, Criterion, Finding, Verdict
 from registry.domain.conclusions import conclude
-from registry.domain.policies import Policy, Requirement
+from registry.domain.policies import Policy
+from registry.domain.requirements import Requirement
 from registry.errors import InvalidInputError
 
 POLICY = Policy(n_resamples=400)
 N = 300
 
 
-def scores(value: Any) -> RankingScores:
+def scores(value: Any) -> ByMetric:
     """Scores of which every metric is the same."""
     array = np.broadcast_to(np.asarray(value, float), (N,)).copy()
-    return RankingScores(array, {1: array}, {}, np.ones(N, np.int64))
+    return RankingScores(array, {1: array}, {}, np.ones(N, np.int64)).by_name
 
 
 def paired(baseline: Any, candidate: Any, groups: Any = None) -> PairedScores:

@@ -11,9 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from compat.evaluation.operating_points import ErrorCurve
 from compat.evaluation.ranking import RankingScores, TopItems
 from compat.evidence import Evidence, read_evidence, write_evidence
 from compat.probes import Labels
+from compat.scored import OperatingPoint, ScoredCell
 from registry.errors import DigestMismatchError, InvalidInputError
 
 CELL = "products@2 -> products@1"
@@ -96,6 +98,56 @@ def test_what_was_written_is_read(units: Any) -> None:
                 assert got[name][metric].tobytes() == values.tobytes()
 
 
+SCORED = ScoredCell(
+    np.array([0.5, 1, 0.25, -1], np.float32),
+    np.array([0.25, 0.5, 0.75, -2], np.float32),
+    (OperatingPoint("FAR=0.1", 0.5, (0.4, 0.6), 0.09), OperatingPoint("score=0.5", 0.5, (), 0.2)),
+    ErrorCurve(np.array([0.9, 0.1], np.float32), np.array([0, 0.5]), np.array([1, 0.25])),
+)
+
+
+def test_scores_and_operating_points_are_read_back() -> None:
+    given = replace(evidence(), scored={CELL: SCORED})
+    data, digest = write_evidence(given, ITEMS)
+    assert write_evidence(given, ITEMS) == (data, digest)
+    assert read(data)[f"{CELL} | best genuine"] == [0.5, 1, 0.25, -1]
+    found = read_evidence(data, digest, "it")
+    assert list(found.cells[CELL]) == ["mAP", "hit@1", "recall@10"]  # scores are no metrics
+    assert list(found.scored) == [CELL]
+    one = found.scored[CELL]
+    assert one.points == SCORED.points
+    assert [p.is_deployed for p in one.points] == [False, True]
+    assert one.genuine.tolist() == SCORED.genuine.tolist()
+    assert one.impostor.tolist() == SCORED.impostor.tolist()
+    for name in ("thresholds", "false_match_rates", "false_non_match_rates"):
+        assert getattr(one.curve, name).tolist() == getattr(SCORED.curve, name).tolist()
+
+
+@pytest.mark.parametrize(
+    "points", ["{", "[]", '{"a -> b": {}}', f'{{"{CELL}": {{"points": [{{}}], "curve": {{}}}}}}']
+)
+def test_operating_points_that_make_no_sense_are_refused(points: str) -> None:
+    data, _ = write_evidence(replace(evidence(), scored={CELL: SCORED}), ITEMS)
+    table = pq.read_table(io.BytesIO(data))
+    buffer = io.BytesIO()
+    pq.write_table(table.replace_schema_metadata({"samespace.operating_points": points}), buffer)
+    data = buffer.getvalue()
+    with pytest.raises(InvalidInputError, match=r"it\.parquet: "):
+        read_evidence(data, hashlib.sha256(data).hexdigest(), "it.parquet")
+
+
+def test_whether_a_class_was_seen_is_a_column_if_it_is_known() -> None:
+    given = evidence()
+    seen = np.array([True, False, False, True])
+    data, digest = write_evidence(replace(given, asked=replace(given.asked, seen=seen)), ITEMS)
+    assert read(data)["seen"] == seen.tolist()
+    found = read_evidence(data, digest, "it")
+    assert found.asked.seen is not None
+    assert found.asked.seen.tolist() == seen.tolist()
+    assert list(found.rows())[-2:] == ["seen classes", "unseen classes"]
+    assert "seen" not in read(write_evidence(given, ITEMS)[0])
+
+
 def test_a_flipped_bit_is_named_before_anything_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     data, digest = write_evidence(evidence(), ITEMS)
     monkeypatch.setattr(pq, "read_table", lambda *_: pytest.fail("it was parsed"))
@@ -116,6 +168,10 @@ def test_what_is_no_evidence_is_refused() -> None:
         (
             table({"query": ["a"], "label": ["b"], "unit": [1], "relevant": [1], "a | mAP": ["x"]}),
             "column 'a | mAP' is object, not float64",
+        ),
+        (
+            table({"query": ["a"], "label": ["b"], "unit": [1], "relevant": [1], "seen": ["yes"]}),
+            "column 'seen' is object, not bool",
         ),
         (table({"query": [], "label": [], "unit": [], "relevant": []}), "lacks any row"),
     ):

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from compat.calibration import QueryMaps
 from compat.cells import SearchedItems, measure_cell
-from compat.mixing import MixedBlocks, MixedItems, measure_mixed, nest_shares
+from compat.mixing import MixedBlocks, MixedItems, MixedQueries, measure_mixed, nest_shares
 from compat.probes import Labels
 from registry import Contract, ContractKind, Metric
 from tests.reference.ranking import summed
@@ -44,7 +46,7 @@ def test_equals_a_double_loop_over_items_of_both_kinds(
     items = mixed(rng, np.arange(N_ITEMS) % 3 == 1, metric)
     queries = random(rng, 7, NEW_DIM)
     asked = Labels(np.array([3, 101, 102, 103, 104, 105, 106]), np.arange(7) % 5)
-    found = measure_mixed(queries, asked, items, ks=KS, top_k=4)
+    found = measure_mixed(MixedQueries(queries, queries), asked, items, ks=KS, top_k=4)
     old = np.concatenate(items.old.blocks)
     assert found.top is not None
     for i, query in enumerate(queries):
@@ -65,6 +67,34 @@ def test_equals_a_double_loop_over_items_of_both_kinds(
 
 
 @pytest.mark.parametrize("metric", list(Metric))
+def test_each_part_may_have_its_own_queries_and_each_query_its_own_maps(
+    rng: np.random.Generator, metric: Metric
+) -> None:
+    items = replace(
+        mixed(rng, np.arange(N_ITEMS) % 3 == 1, metric),
+        old_contract=Contract(ContractKind.OWN_ENCODER, OLD_DIM),
+    )
+    ours, theirs = random(rng, 7, NEW_DIM), random(rng, 7, OLD_DIM)
+    maps = [QueryMaps(rng.uniform(0.5, 2, 7), rng.normal(size=7)) for _ in range(2)]
+    asked = Labels(np.arange(7) + 100, np.arange(7) % 5)
+    found = measure_mixed(MixedQueries(theirs, ours, *maps), asked, items, ks=KS, top_k=N_ITEMS)
+    old = np.concatenate(items.old.blocks)
+    assert found.top is not None
+    for i in range(7):
+        scores = [
+            maps[1].scale[i] * similarity(ours[i], items.new[j], metric) + maps[1].offset[i]
+            if items.is_new[j]
+            else maps[0].scale[i] * similarity(theirs[i], old[j], metric) + maps[0].offset[i]
+            for j in range(N_ITEMS)
+        ]
+        expected = summed(scores, [j % 5 == asked.labels[i] for j in range(N_ITEMS)], KS)
+        assert found.average_precision[i] == pytest.approx(expected.average_precision)
+        assert found.top.scores[i] == pytest.approx(
+            sorted(scores, reverse=True), rel=1e-4, abs=1e-5
+        )
+
+
+@pytest.mark.parametrize("metric", list(Metric))
 def test_with_nothing_or_all_new_it_is_the_plain_cell(
     rng: np.random.Generator, metric: Metric
 ) -> None:
@@ -74,7 +104,7 @@ def test_with_nothing_or_all_new_it_is_the_plain_cell(
     every = mixed(rng, np.ones(N_ITEMS, np.bool_), metric)
     again = SearchedItems(every.old.ids, every.old.labels, [every.new])
     for items, held, contract in ((none, none.old, PREFIX), (every, again, SAME)):
-        found = measure_mixed(queries, asked, items, ks=KS)
+        found = measure_mixed(MixedQueries(queries, queries), asked, items, ks=KS)
         plain = measure_cell(queries, asked, held, contract=contract, metric=metric, ks=KS)
         for name, values in plain.by_name.items():
             assert found.metric(name) == pytest.approx(values)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -166,3 +167,68 @@ def test_a_probe_has_either_labels_or_judgements() -> None:
     for given in ({"gallery_labels": None}, {"queries": Labels.judged(np.arange(3), qrels)}):
         with pytest.raises(InvalidInputError, match=r"either labels .* or judgements"):
             probe(**given)
+
+
+# --- seen and unseen classes
+
+
+def asked(seen: Any, groups: Any = None) -> Labels:
+    return Labels(np.arange(4), np.array([5, 6, 5, 7]), groups, seen=np.array(seen, np.bool_))
+
+
+def as_lists(rows: Any) -> dict[str, list[int]]:
+    return {name: found.tolist() for name, found in rows.items()}
+
+
+def test_seen_and_unseen_classes_are_the_groups_if_none_were_declared() -> None:
+    both = asked([True, False, True, False])
+    apart = {"seen classes": [0, 2], "unseen classes": [1, 3]}
+    assert as_lists(both.by_group) == apart
+    assert as_lists(both.reported) == {"all": [0, 1, 2, 3], **apart}
+
+
+@pytest.mark.parametrize("is_seen", [True, False])
+def test_one_kind_alone_is_no_group(is_seen: bool) -> None:
+    found = asked([is_seen] * 4)
+    assert as_lists(found.by_group) == as_lists(found.reported) == {"all": [0, 1, 2, 3]}
+    assert found.by_seen == {}
+
+
+def test_declared_groups_stay_and_the_others_are_only_reported() -> None:
+    found = asked([True, True, True, False], np.array(["b", "b", "a", "a"]))
+    declared = {"a": [2, 3], "b": [0, 1]}
+    apart = {"seen classes": [0, 1, 2], "unseen classes": [3]}
+    assert as_lists(found.by_group) == declared
+    assert as_lists(found.reported) == {"all": [0, 1, 2, 3], **declared, **apart}
+
+
+def test_a_declared_group_of_just_the_seen_classes_is_not_repeated() -> None:
+    found = asked([True, False, True, False], np.array(["x", "y", "x", "z"]))
+    assert found.declared_as == {"seen classes": "x"}
+    assert list(found.reported) == ["all", "x", "y", "z", "unseen classes"]
+    both = asked([True, False, True, False], np.array(["x", "y", "x", "y"]))
+    assert list(both.reported) == ["all", "x", "y"]
+    assert asked([True, False, True, False]).declared_as == {}
+
+
+def test_no_group_may_have_the_name_of_seen_or_unseen_classes() -> None:
+    groups = np.array(["a", "a", "unseen classes", "a"])
+    for seen in (None, np.array([True, False, True, False])):
+        with pytest.raises(InvalidInputError, match="named 'unseen classes'"):
+            Labels(np.arange(4), np.arange(4), groups, seen=seen)
+    with pytest.raises(InvalidInputError, match="differ in length"):
+        asked([True, False])
+
+
+def test_what_was_trained_on_is_no_part_of_the_digest() -> None:
+    """The same questions asked of two candidates are the same questions."""
+    made = probe()
+    marked = replace(made.queries, seen=np.array([True, False, True]))
+    assert replace(made, queries=marked).digest == made.digest
+
+
+def test_the_digest_of_an_array_is_of_its_bytes_in_c_order() -> None:
+    array = np.arange(12, dtype=np.float32).reshape(3, 4)
+    assert digest_array(array) == hashlib.sha256(array.tobytes()).hexdigest()
+    assert digest_array(array.T) == hashlib.sha256(array.T.tobytes()).hexdigest()
+    assert digest_array(np.empty(0)) == hashlib.sha256(b"").hexdigest()

@@ -71,7 +71,7 @@ def no_served_search(certificate: Certificate) -> Certificate:
     [
         (forged_findings, "findings, 1 (mAP in 0), high: the certificate says"),
         (forged_control, "controls, 1 (random model), value: the certificate says 0.0"),
-        (forged_matrix, f"matrix, {CROSS}, all, hit@1: only the evidence has it"),
+        (forged_matrix, f"matrix, {CROSS}, all, guaranteed@1: only the evidence has it"),
         (no_served_search, "controls, 4 (served search): only the evidence has it"),
     ],
 )

@@ -8,10 +8,13 @@ import pytest
 
 from compat.certification import PairedScores, find
 from compat.evaluation.ranking import RankingScores
+from compat.matrix import ByMetric
 from compat.sample_size import ASSUMED_GAIN, ASSUMED_SD, UnitsMissing, missing_units, plan_units
 from compat.stats.planning import required_units
 from registry.domain.certificates import Criterion, Verdict
-from registry.domain.policies import Policy, Requirement
+from registry.domain.places import ON_OLD
+from registry.domain.policies import Policy
+from registry.domain.requirements import Requirement
 
 POLICY = Policy(n_resamples=400)
 NON_INFERIORITY = Criterion.NON_INFERIORITY
@@ -20,9 +23,9 @@ GROUPS = {"a": np.arange(80), "b": np.arange(80, N)}
 
 
 def paired(candidate: Any, clusters: Any = None) -> PairedScores:
-    def scores(value: Any) -> RankingScores:
+    def scores(value: Any) -> ByMetric:
         array = np.broadcast_to(np.asarray(value, float), (N,)).copy()
-        return RankingScores(array, {1: array}, {}, np.ones(N, np.int64))
+        return RankingScores(array, {1: array}, {}, np.ones(N, np.int64)).by_name
 
     units = np.arange(N) if clusters is None else clusters
     return PairedScores(scores(0.5), scores(candidate), units, GROUPS)
@@ -46,6 +49,27 @@ def test_what_is_kept_needs_few_enough_losses() -> None:
     assert kept.n_units > kept.n_resolving
 
 
+@pytest.mark.parametrize(
+    ("metric", "margin", "difference", "sd"),
+    [
+        ("TRR@score=0.6", 0.02, 0.0, 0.02),
+        ("TRR@score=0.6", 0.0, 0.01, 0.01),
+        ("FAR<=2x@score=0.6", 0.02, 0.01, 0.02),
+        ("FAR<=1.5x@score=0.6", 0.0, 0.005, 0.01),
+        ("FAR<=1x@score=0.6", 0.0, 0.01, 0.01),
+    ],
+)
+def test_false_accepts_are_rare_and_spread_little(
+    metric: str, margin: float, difference: float, sd: float
+) -> None:
+    rules = (Requirement(metric, NON_INFERIORITY, margin),)
+    (found,) = plan_units(replace(POLICY, requirements=rules), np.arange(N), GROUPS)
+    assert found.difference == pytest.approx(difference)
+    assert found.sd == sd
+    assert found.n_units >= found.n_resolving
+    assert found.n_resolving == required_units(margin, sd, difference=difference).by_resolution
+
+
 @pytest.mark.parametrize("level", [0.9, 0.99])
 def test_a_plan_follows_the_policy(level: float) -> None:
     found = plan_units(replace(POLICY, confidence_level=level), np.arange(N), GROUPS)
@@ -56,7 +80,7 @@ def test_a_plan_follows_the_policy(level: float) -> None:
 
 
 def missing(scores: PairedScores, policy: Policy = POLICY) -> tuple[UnitsMissing, ...]:
-    return missing_units(scores, find(scores, policy), policy)
+    return missing_units({ON_OLD: scores}, find(scores, policy), policy)
 
 
 def test_an_inconclusive_finding_says_how_many_more_would_show_it() -> None:
@@ -88,12 +112,14 @@ def test_so_many_more_do_show_it() -> None:
     n_units = 30 + one.n_further
     shown = 0
     for _ in range(20):
-        values = np.resize(rng.permutation(few.candidate.average_precision[:30]), n_units)
+        values = np.resize(rng.permutation(few.candidate["mAP"][:30]), n_units)
         scores = [
             RankingScores(v, {1: v}, {}, np.ones(n_units, np.int64))
             for v in (np.full(n_units, 0.5), rng.choice(values, n_units))
         ]
-        again = PairedScores(scores[0], scores[1], np.arange(n_units), {"all": np.arange(n_units)})
+        again = PairedScores(
+            scores[0].by_name, scores[1].by_name, np.arange(n_units), {"all": np.arange(n_units)}
+        )
         shown += find(again, rules)[0].verdict is Verdict.COMPATIBLE
     assert shown >= 12
 

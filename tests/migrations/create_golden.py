@@ -18,8 +18,12 @@ from pathlib import Path
 
 import numpy as np
 
+from compat.probe_files import Questions
+from compat.probes import Labels
+from compat.workflow.probe_sets import register_questions
 from registry import Registry
 from registry.db import schema
+from registry.domain.attempts import Attempt
 from registry.domain.slots import Side
 from registry.keys import KeyRing
 from tests.conftest import declared
@@ -27,6 +31,10 @@ from tests.registry.service.builders import artifact, certify, compatible, embed
 
 ASSETS = Path(__file__).parent / "assets"
 FAR = datetime(2200, 1, 1, tzinfo=UTC)
+QUESTIONS = Questions(
+    Labels(np.array(["q1", "q2", "q3"]), np.array([0, 1, 1]), np.array(["new", "new", "old"])),
+    Labels(np.arange(20), np.arange(20) % 2),
+)
 
 
 class Clock:
@@ -48,9 +56,19 @@ def build(folder: Path, keys: Path) -> None:
         registry.add("shop", embedded(first, range(12)))
         registry.galleries.seal("shop")
         registry.add("shop", embedded(first, range(12, 20)))
+        register_questions(registry, "spring", "shop", QUESTIONS)
         early = certify(registry, "shop", second.ref, first.ref, expires_at=FAR)
         registry.certificates.revoke(early, "to have one")
-        certify(registry, "shop", second.ref, first.ref, expires_at=FAR)
+        asked = registry.probes.get("spring")
+        certify(
+            registry,
+            "shop",
+            second.ref,
+            first.ref,
+            expires_at=FAR,
+            attempt=Attempt(asked.facts.questions, "run", 1),
+            probe_set=asked.named,
+        )
         registry.promote("shop", second.ref)
         registry.add("shop", embedded(second, [100, 101]))
         registry.galleries.delete("shop", np.array([3, 101]))
@@ -81,7 +99,7 @@ def main() -> None:
         shutil.rmtree(files, ignore_errors=True)
         shutil.copy(folder / "samespace.db", database)
         database.with_suffix(".pem").write_bytes(KeyRing(keys).signing.public.to_pem())
-        for name in ("models", "galleries", "certificates"):
+        for name in ("models", "galleries", "probes", "certificates"):
             shutil.copytree(folder / name, files / name)
 
 

@@ -1,12 +1,16 @@
 """A golden registry of every released revision is upgraded to the present one, and then used."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from alembic.script import ScriptDirectory
 
+from compat.probe_files import facts_of
+from compat.probes import Labels
+from compat.workflow.probe_sets import read_set, register_questions
 from registry import Contract, ContractKind, PromotionOptions, Registry
 from registry.db import schema
 from registry.domain.events import EventKind
@@ -15,7 +19,7 @@ from registry.errors import NotCertifiedError, SignatureError
 from registry.keys import KeyRing
 from registry.service import upgrade_database
 from registry.signing import PublicKey
-from tests.migrations.create_golden import FAR
+from tests.migrations.create_golden import FAR, QUESTIONS
 from tests.registry.service.builders import asked, certify, compatible, embedded, found_ids
 
 ASSETS = Path(__file__).parent / "assets"
@@ -66,6 +70,8 @@ def test_it_is_read_as_it_was_written(golden: Path, revision: str, tmp_path: Pat
         assert registry.galleries.verify_files("names") == 1
         kinds = {event.kind for event in registry.audit()}
         later = {EventKind.CHAIN_ADOPTED}
+        if revision < "0004":
+            later.add(EventKind.PROBE_REGISTERED)
         if revision < "0003":
             later.add(EventKind.CERTIFICATE_REVOKED)
         if revision < "0002":
@@ -154,4 +160,22 @@ def test_class_slots_are_kept_and_given(golden: Path, revision: str) -> None:
             assert table.of("hub") == {7: 7, 9: 6}
         given = registry.slots.assign("tiny", ["dog", "eel"], n_slots=8)
         assert sorted(given) == ["dog", "eel"]
+        assert registry.find_tampering() == ()
+
+
+def test_probe_sets_are_kept_and_registered(adopted: Path, revision: str) -> None:
+    with Registry.open(adopted) as registry:
+        if revision >= "0004":
+            found, questions = read_set(registry, "spring")
+            assert (found.gallery, found.registered_by) == ("shop", "golden")
+            assert facts_of(questions) == facts_of(QUESTIONS) == found.facts
+            assert len(registry.probes.verify_all("shop")) == 1
+            measured = [
+                state.certificate.probe_set for state in registry.certificates.of_gallery("shop")
+            ]
+            assert found.named in measured
+            assert not register_questions(registry, "spring", "shop", QUESTIONS).is_new
+        everything = replace(QUESTIONS, items=Labels(np.arange(200), np.arange(200) % 2))
+        assert register_questions(registry, "summer", "shop", everything).is_new
+        assert read_set(registry, "summer")[0].facts == facts_of(everything)
         assert registry.find_tampering() == ()

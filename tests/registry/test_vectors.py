@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,9 +13,10 @@ from hypothesis import strategies as st
 from registry.domain.galleries import IdType
 from registry.domain.refs import VersionRef
 from registry.domain.versions import ModelVersion, SpaceDescription
-from registry.errors import DimensionMismatchError, InvalidInputError
+from registry.errors import DimensionMismatchError, InvalidInputError, SpaceMismatchError
 from registry.vectors import (
     Embeddings,
+    Hits,
     check_ids,
     check_no_zero_vectors,
     check_vectors,
@@ -135,3 +137,107 @@ def test_embeddings_are_checked_and_numbered() -> None:
         Embeddings(np.array([1, 1, 2, 3]), GOOD, VERSION)
     with pytest.raises(InvalidInputError):
         Embeddings.numbered(changed((0, 0), np.nan), VERSION)
+
+
+# --- Arrow
+
+
+@pytest.mark.parametrize("ids", [np.array([3, 1, 2, 9]), np.array(["a", "ä", "", "x y"])])
+def test_embeddings_come_back_from_arrow_as_they_were(ids: Any) -> None:
+    made = Embeddings(ids, GOOD, VERSION)
+    table = made.to_arrow()
+    assert table.column_names == ["id", "vector"]
+    back = Embeddings.from_arrow(table, VERSION)
+    assert back.ids.dtype == made.ids.dtype
+    assert back.ids.tolist() == made.ids.tolist()
+    np.testing.assert_array_equal(back.vectors, made.vectors)
+
+
+def test_a_table_in_chunks_or_of_plain_lists_is_read_too() -> None:
+    table = Embeddings.numbered(GOOD, VERSION).to_arrow()
+    chunked = pa.concat_tables([table.slice(0, 1), table.slice(1)])
+    plain = pa.table({"vector": pa.array(GOOD.tolist(), pa.list_(pa.float32())), "id": range(4)})
+    for form in (chunked, plain, table.slice(0, 4)):
+        np.testing.assert_array_equal(Embeddings.from_arrow(form, VERSION).vectors, GOOD)
+    part = Embeddings.from_arrow(table.slice(2, 1), VERSION)
+    assert part.ids.tolist() == [2]
+    np.testing.assert_array_equal(part.vectors, GOOD[2:3])
+
+
+def test_a_table_of_another_space_is_refused() -> None:
+    table = Embeddings.numbered(GOOD, VERSION).to_arrow()
+    other = replace(VERSION, ref=VersionRef("products", 2), fingerprint="sha256:another")
+    with pytest.raises(
+        SpaceMismatchError, match=rf"says it was made by {VERSION.ref} .*products@2"
+    ):
+        Embeddings.from_arrow(table, other)
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"id": [1]}, "has no column 'vector'"),
+        ({"vector": [[1.0, 2.0]]}, "has no column 'id'"),
+        ({"id": [1], "vector": [3.0]}, "not a list of float32"),
+        ({"id": [1, None], "vector": [[1.0], [2.0]]}, "'id' has empty places"),
+        ({"id": [1, 2], "vector": [[1.0], None]}, "'vector' has empty places"),
+        ({"id": [1, 2], "vector": [[1.0], [1.0, 2.0]]}, "differ in length"),
+        ({"id": [1], "vector": [[1.0, 2.0]]}, "must be float32 but are float64"),
+        ({"id": [0.5], "vector": pa.array([[1.0]], pa.list_(pa.float32()))}, "ids must be all"),
+    ],
+)
+def test_a_table_without_ids_and_vectors_is_refused(columns: dict[str, Any], words: str) -> None:
+    version = replace(VERSION, description=replace(VERSION.description, dim=1))
+    with pytest.raises(InvalidInputError, match=words):
+        Embeddings.from_arrow(pa.table(columns), version)
+
+
+HITS = Hits(
+    np.array([["b", "a"], ["c", None]], object),
+    np.array([[0.5, 0.25], [0.75, -np.inf]], np.float32),
+    np.array([[2, 1], [1, 0]]),
+)
+
+
+def test_calibrated_hits_keep_their_raw_scores_in_one_table_with_others() -> None:
+    raw = np.array([[5.0, 2.5], [7.5, -np.inf]], np.float32)
+    mapped = replace(HITS, uncalibrated=raw)
+    for blocks in ((HITS, mapped), (mapped, HITS)):
+        whole = Hits.concatenated(blocks)
+        expected = np.concatenate([hits.raw_scores for hits in blocks])
+        assert whole.raw_scores.tolist() == expected.tolist()
+        assert whole.scores.tolist() == [*HITS.scores.tolist()] * 2
+    assert mapped.to_arrow().column("raw_score").to_pylist() == [5.0, 2.5, 7.5]
+    assert Hits.concatenated((HITS, HITS)).uncalibrated is None
+
+
+def test_hits_become_a_table_without_the_places_that_hold_none() -> None:
+    assert HITS.to_arrow().to_pydict() == {
+        "query": [0, 0, 1],
+        "rank": [1, 2, 1],
+        "id": ["b", "a", "c"],
+        "score": [0.5, 0.25, 0.75],
+        "raw_score": [0.5, 0.25, 0.75],
+        "version": [2, 1, 1],
+    }
+    named = HITS.to_arrow(np.array(["first", "second"]))
+    assert named.column("query").to_pylist() == ["first", "first", "second"]
+    with pytest.raises(InvalidInputError, match=r"ids must be an array of shape \(2,\)"):
+        HITS.to_arrow(np.array([1, 2, 3]))
+
+
+def test_hits_of_no_query_are_an_empty_table_of_the_same_columns() -> None:
+    none = Hits(HITS.ids[:0], HITS.scores[:0], HITS.versions[:0]).to_arrow()
+    assert none.num_rows == 0
+    assert none.schema == HITS.to_arrow().schema
+
+
+def test_blocks_of_hits_are_put_together() -> None:
+    joined = Hits.concatenated(iter([HITS, HITS]))
+    assert joined.ids.tolist() == [*HITS.ids.tolist(), *HITS.ids.tolist()]
+    assert joined.scores.shape == joined.versions.shape == (4, 2)
+    with pytest.raises(InvalidInputError, match="no hits to put together"):
+        Hits.concatenated([])
+    narrow = Hits(HITS.ids[:, :1], HITS.scores[:, :1], HITS.versions[:, :1])
+    with pytest.raises(InvalidInputError, match="different numbers of places"):
+        Hits.concatenated([HITS, narrow])

@@ -12,10 +12,12 @@ from compat.evaluation import (
     Relevance,
     find_flips,
     flip_rates,
+    guarantee_first_hits,
     guarantee_hits,
     guarantee_top,
     score_rankings,
 )
+from compat.evaluation.ranking import TopItems
 from registry.arrays import Float32Array
 
 
@@ -158,6 +160,33 @@ def test_the_bound_is_tight() -> None:
         new = unit([[math.cos(start + moved), math.sin(start + moved)]])
         found = guarantee_hits(old, new, gallery, relevance)
         assert found.is_guaranteed.tolist() == [is_safe]
+
+
+@pytest.mark.parametrize("k", [1, 3, 10])
+def test_the_first_items_are_enough_for_a_guarantee_and_never_promise_more(k: int) -> None:
+    world = World(4, 8, 0.03, worst=False)
+    excluded = np.where(np.arange(40) % 3 == 0, np.arange(40) % 30, -1)
+    whole = guarantee_hits(world.old, world.new, world.gallery, world.relevance, excluded=excluded)
+    lost = np.where(np.arange(30) == excluded[:, None], -np.inf, world.old @ world.gallery.T)
+    positions = np.argsort(-lost, axis=1, kind="stable")[:, :k]
+    top = TopItems(positions, np.take_along_axis(lost, positions, axis=1).astype(np.float32))
+    is_relevant = world.labels[positions] == world.asked[:, None]
+    found = guarantee_first_hits(world.old, world.new, top, is_relevant)
+    assert not np.any(found.is_guaranteed & ~whole.is_guaranteed)
+    is_known = ~is_relevant.all(axis=1) & is_relevant[:, 0]
+    assert found.margin[is_known] == pytest.approx(whole.margin[is_known], abs=1e-6)
+    assert np.array_equal(found.is_guaranteed[is_known], whole.is_guaranteed[is_known])
+    assert found.is_guaranteed.any() == (k > 1)
+    with pytest.raises(ValueError, match=r"is_relevant is of shape \(39, "):
+        guarantee_first_hits(world.old, world.new, top, is_relevant[1:])
+
+
+def test_first_items_that_are_all_relevant_and_all_there_are_lose_to_nobody() -> None:
+    old = unit([[1, 0, 0]])
+    top = TopItems(np.array([[0, 1, -1]]), np.array([[1, 0.5, -np.inf]], np.float32))
+    is_relevant = np.array([[True, True, False]])
+    assert guarantee_first_hits(old, -old, top, is_relevant).coverage == 1
+    assert guarantee_first_hits(old, old, top, ~is_relevant).coverage == 0
 
 
 def test_nothing_that_could_displace_the_hit_is_a_guarantee() -> None:

@@ -8,10 +8,12 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
+from compat.evaluation.operating_points import ErrorCurve
 from compat.evaluation.ranking import RankingScores
 from compat.evidence import Evidence
 from compat.probes import Labels
-from compat.report import Entry, Report
+from compat.report import Entry, Report, backfill_curves, roc_curves
+from compat.scored import OperatingPoint, ScoredCell
 from registry.arrays import Float64Array, Int64Array
 from registry.domain.certificates import Certificate, Control, Finding, Verdict
 from registry.domain.conclusions import conclude, decide
@@ -132,6 +134,36 @@ def means(evidence: Evidence) -> dict[str, dict[str, dict[str, float]]]:
 
 GOOD = {cell(OLD, OLD): 0.45, cell(NEW, OLD): 0.62, cell(NEW, NEW): 0.8, cell(OLD, NEW): 0.35}
 BAD = {**GOOD, cell(NEW, OLD): 0.05}
+
+
+def make_scored(rng: np.random.Generator, shift: float) -> ScoredCell:
+    """Genuine scores around 0.6 and impostors around 0.3, both shifted."""
+    genuine, impostor = (rng.normal(mean + shift, 0.1, N).astype(np.float32) for mean in (0.6, 0.3))
+    thresholds = np.linspace(1, 0, 21, dtype=np.float32)
+    rates = [float((impostor >= t).mean()) for t in thresholds]
+    missed = [float((genuine < t).mean()) for t in thresholds]
+    points = (
+        OperatingPoint("FAR=0.1", 0.43 + shift, (0.42, 0.44), 0.11),
+        OperatingPoint("score=0.45", 0.45, (), 0.1 + shift),
+    )
+    return ScoredCell(
+        genuine, impostor, points, ErrorCurve(thresholds, np.array(rates), np.array(missed))
+    )
+
+
+def scored_report(*, label: str = "class") -> Report:
+    """A version whose scores are higher, with mixed galleries and a guarantee."""
+    mixed = {f"{NEW} -> mixed {share}%": 0.62 + share / 500 for share in (25, 50, 75)}
+    entry = make_entry({**GOOD, **mixed}, label=label)
+    rng = np.random.default_rng(9)
+    scored = {cell(OLD, OLD): make_scored(rng, 0.0), cell(NEW, OLD): make_scored(rng, 0.05)}
+    matrix = {
+        name: {g: dict(m) for g, m in by.items()} for name, by in means(entry.evidence).items()
+    }
+    matrix[cell(NEW, OLD)]["all"]["guaranteed@1"] = 0.25
+    made = replace(entry.certificate, matrix=matrix)
+    entry = Entry(made, replace(entry.evidence, scored=scored))
+    return Report((entry,), NOW, roc=roc_curves([entry]), backfill=backfill_curves([entry]))
 
 
 def good_report(*, label: str = "class") -> Report:

@@ -9,8 +9,8 @@ from compat.evidence import Evidence
 from compat.probes import Labels
 from compat.report import Entry
 from compat.report.differences import (
+    count_flips,
     differences,
-    find_flips,
     histogram,
     negatively_flipped,
     worst_classes,
@@ -61,13 +61,13 @@ def test_a_histogram_of_no_change_is_empty() -> None:
 
 def test_flips_are_counted_in_every_group() -> None:
     entry = small([1, 1, 0, 1, 0, 0], [0, 1, 1, 0, 0, 1], "aabbcc")
-    found = {f.group: (f.n_queries, f.negative, f.positive) for f in find_flips(entry)}
+    found = {f.group: (f.n_queries, f.negative, f.positive) for f in count_flips(entry)}
     assert found == {"all": (6, 2, 2), "a": (3, 1, 1), "b": (3, 1, 1)}
     assert negatively_flipped(entry) == ("q0", "q3")
 
 
 def test_a_hit_that_is_left_to_chance_is_a_share_of_a_flip() -> None:
-    (all_queries, *_) = find_flips(small([1, 0.5], [0.5, 0.5], "ab"))
+    (all_queries, *_) = count_flips(small([1, 0.5], [0.5, 0.5], "ab"))
     assert all_queries.negative == pytest.approx(0.5 + 0.25)
     assert all_queries.positive == pytest.approx(0.25)
 
@@ -75,7 +75,7 @@ def test_a_hit_that_is_left_to_chance_is_a_share_of_a_flip() -> None:
 def test_without_hits_there_are_no_flips() -> None:
     entry = small([1, 0], [1, 0], "ab")
     bare = replace(entry, evidence=replace(entry.evidence, cells={}))
-    assert find_flips(bare) == ()
+    assert count_flips(bare) == ()
     assert negatively_flipped(bare) == ()
 
 

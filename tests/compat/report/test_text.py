@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from compat.report.text import Html, escape, join, percent, plain, signed, tag
+from compat.report.text import Html, escape, join, percent, plain, required, signed, tag
+from registry.domain.certificates import Criterion
+from tests.compat.report.builders import GOOD, make_entry
 
 
 def test_text_is_escaped_and_markup_is_not_escaped_again() -> None:
@@ -29,3 +33,10 @@ def test_tabs_breaks_and_foreign_letters_stay() -> None:
 
 def test_numbers_have_a_sign_that_is_not_a_hyphen() -> None:
     assert (signed(-0.5), signed(0.25), percent(0.1234)) == ("−0.5000", "+0.2500", "12.3 %")
+
+
+@pytest.mark.parametrize(("margin", "said"), [(0.0, "not below 0"), (0.02, "not below −0.02")])
+def test_a_margin_of_nothing_has_no_sign(margin: float, said: str) -> None:
+    found = make_entry(GOOD).certificate.findings[-1]
+    assert found.criterion is Criterion.NON_INFERIORITY
+    assert required(replace(found, margin=margin)) == said

@@ -102,7 +102,7 @@ def test_a_small_run_of_the_benchmark_says_which_methods_lie() -> None:
     options = Namespace(margins=[0.05], units=[10], trials=200, resamples=200)
     rows = benchmark.false_certification(options)
     found = benchmark.summary(rows)
-    lies = {name for name, figures in found.items() if figures["exceeds"]}  # type: ignore[index]
+    lies = {name for name, figures in found.items() if figures["exceeds"]}
     assert {"t/single", "percentile/single", "bca/single"} <= lies
     assert not any(name.startswith("gaffke_largest") for name in lies)
     assert "gaffke/single" not in lies

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from scipy.stats import binom
@@ -24,5 +26,15 @@ def test_ends() -> None:
     assert binomial_upper_tail(np.array([1, 0]), np.array(0), np.array(0.5)).tolist() == [0, 1]
 
 
-def test_log_factorials() -> None:
-    assert np.exp(log_factorial_table(5)[:6]) == pytest.approx([1, 1, 2, 6, 24, 120])
+@pytest.mark.parametrize("largest", [0, 1, 5, 7, 8, 1_000])
+def test_log_factorials(largest: int) -> None:
+    table = log_factorial_table(largest)
+    assert len(table) > largest
+    assert table == pytest.approx([math.log(math.factorial(i)) for i in range(len(table))])
+
+
+def test_log_factorials_are_shared_and_so_cannot_be_written() -> None:
+    table = log_factorial_table(600)
+    assert log_factorial_table(1_000) is table
+    with pytest.raises(ValueError, match="read-only"):
+        table[0] = 1.0

@@ -19,7 +19,8 @@ from registry import (
 )
 from registry.arrays import Float32Array, Int64Array
 from registry.domain.certificates import Criterion
-from registry.domain.policies import Policy, Requirement
+from registry.domain.policies import Policy
+from registry.domain.requirements import Requirement
 
 OLD_DIM, NEW_DIM = 12, 16
 N_CLASSES, ITEMS_EACH, QUERIES_EACH = 40, 3, 2

@@ -10,6 +10,8 @@ import pytest
 from compat.report import render_html, render_junit, render_markdown
 from compat.workflow.certifying import certify
 from compat.workflow.reporting import read_report, report_of
+from registry.domain.certificates import Criterion
+from registry.domain.requirements import Requirement
 from registry.errors import CorruptFileError, DigestMismatchError, NotFoundError
 from tests.compat.workflow.builders import POLICY, World
 
@@ -21,6 +23,28 @@ def test_the_registry_gives_the_very_report_that_certifying_gave(world: World) -
     assert [e.is_rollback for e in later.entries] == [False, True]
     for render in (render_html, render_markdown, render_junit):
         assert render(later) == render(fresh)
+
+
+def test_curves_come_from_what_was_measured(world: World) -> None:
+    asked = Requirement("TAR@FAR=0.1", Criterion.NON_INFERIORITY, 0.3)
+    policy = replace(POLICY, requirements=(*POLICY.requirements, asked))
+    made = certify(world.registry, "shop", "products@2", world.probe(again=True), policy)
+    fresh = report_of(made, world.registry.now())
+    later = replace(read_report(world.registry, "shop"), written_at=fresh.written_at)
+    assert [curve.cell for curve in later.roc] == [
+        "products@1 -> products@1",
+        "products@2 -> products@1",
+        "products@1 -> products@2",
+    ]
+    assert [len(curve.points) for curve in later.backfill] == [5, 2, 5, 2]
+    assert (
+        "Score distributions and verification errors (ROC) were not measured." not in later.limits
+    )
+    for render in (render_html, render_markdown, render_junit):
+        assert render(later) == render(fresh)
+    certify(world.registry, "shop", "products@2", world.probe(), POLICY)
+    plain = read_report(world.registry, "shop")
+    assert (plain.roc, plain.backfill) == ((), ())
 
 
 def test_a_dry_run_says_so(world: World) -> None:

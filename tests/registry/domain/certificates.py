@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+from registry.domain.attempts import Attempt
 from registry.domain.certificates import Certificate, Control, Finding, Verdict
 from registry.domain.contracts import Contract, ContractKind
 from registry.domain.policies import Policy
@@ -11,6 +12,7 @@ NOW = datetime(2026, 5, 1, tzinfo=UTC)
 CONTRACT = Contract(ContractKind.PREFIX, 8)
 CONTROLS = (
     Control("random model", Verdict.INCOMPATIBLE, Verdict.INCOMPATIBLE, 0.01),
+    Control("rotated model", Verdict.INCOMPATIBLE, Verdict.INCOMPATIBLE, 0.01),
     Control("old model", Verdict.COMPATIBLE, Verdict.COMPATIBLE, 0.5),
 )
 BOUNDS = {
@@ -55,4 +57,5 @@ def certificate(verdict: Verdict = Verdict.COMPATIBLE) -> Certificate:
         issued_at=NOW,
         expires_at=NOW + timedelta(days=90),
         issued_by="tester",
+        attempt=Attempt("questions", "run", 1, spent=0.03),
     )

@@ -1,8 +1,10 @@
+import json
 from dataclasses import replace
 
 import pytest
 
-from registry.domain.canonical import Json
+from registry.domain.calibration import AS_IT_IS, ScoreMap
+from registry.domain.canonical import Json, canonical_json
 from registry.domain.certificates import Certificate, Verdict
 from registry.domain.contracts import Contract, ContractKind
 from registry.domain.galleries import (
@@ -38,6 +40,22 @@ def test_a_certificate_is_read_back_and_keeps_its_digest() -> None:
     again = Certificate.from_json(made.to_json())
     assert again == made
     assert again.digest == made.digest
+
+
+def test_a_registered_probe_set_is_named_and_left_out_where_there_is_none() -> None:
+    made = certificate()
+    assert "probe_set" not in made.to_json()
+    named = replace(made, probe_set={"name": "spring", "digest": "c" * 64})
+    assert named.digest != made.digest
+    assert Certificate.from_json(named.to_json()) == named
+
+
+def test_training_data_are_named_only_if_there_were_any() -> None:
+    made = certificate()
+    assert "training" not in made.to_json()
+    checked = replace(made, training={"n_items": 9, "digest": "t"})
+    assert Certificate.from_json(checked.to_json()) == checked
+    assert checked.digest != made.digest
 
 
 def test_any_change_gives_another_digest() -> None:
@@ -126,3 +144,22 @@ def test_content_that_was_replaced_makes_it_stale(held: Gallery, says: str | Non
     present = {"query_version": version(2), "gallery_version": version(1), "contract": CONTRACT}
     found = find_staleness(made, gallery=held, **present)  # type: ignore[arg-type]  # a table
     assert found is None if says is None else says in str(found)
+
+
+def test_all_queries_are_not_counted_with_their_parts_once_more() -> None:
+    made = certificate()
+    parts = tuple(
+        replace(finding, group=group, n_queries=n)
+        for finding in made.findings
+        for group, n in (("all", 120), ("a", 60), ("b", 60))
+    )
+    assert "measured on 120 queries" in replace(made, findings=parts).statement
+
+
+def test_a_calibration_is_read_back_and_left_out_where_there_is_none() -> None:
+    made = certificate()
+    assert "calibration" not in made.to_json()
+    maps = {"products@2 -> products@1": ScoreMap(1.5, -0.25), "products@2 -> products@2": AS_IT_IS}
+    calibrated = replace(made, calibration=maps)
+    assert calibrated.digest != made.digest
+    assert Certificate.from_json(json.loads(canonical_json(calibrated.to_json()))) == calibrated

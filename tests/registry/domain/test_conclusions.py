@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry.domain.canonical import Json
-from registry.domain.certificates import Certificate, Criterion, Verdict
+from registry.domain.certificates import Certificate, Control, Criterion, Verdict
 from registry.domain.conclusions import check_conclusion, combine, decide
 from registry.domain.policies import Policy
 from registry.errors import InvalidInputError
@@ -116,6 +116,67 @@ def test_a_certificate_from_before_needs_no_number_of_units() -> None:
     check_conclusion(_few(certificate(COMPATIBLE), 2, old))
 
 
+def _with_leakage(
+    share: float, found: Verdict, policy: Policy, training: Mapping[str, Json]
+) -> Certificate:
+    made = certificate(COMPATIBLE)
+    control = Control("no leakage", COMPATIBLE, found, share)
+    return replace(
+        made,
+        controls=(*made.controls, control),
+        policy=policy.to_json(),
+        training=training,
+        verdict=COMPATIBLE if found is COMPATIBLE else INCONCLUSIVE,
+    )
+
+
+TRAINING: Mapping[str, Json] = {"n_items": 500, "digest": "t"}
+
+
+def test_leakage_is_judged_by_the_policy() -> None:
+    some = Policy(max_leaked=0.1)
+    for share, found, policy in (
+        (0.0, COMPATIBLE, Policy()),
+        (0.01, INCONCLUSIVE, Policy()),
+        (0.1, COMPATIBLE, some),
+        (0.11, INCONCLUSIVE, some),
+    ):
+        check_conclusion(_with_leakage(share, found, policy, TRAINING))
+        other = INCONCLUSIVE if found is COMPATIBLE else COMPATIBLE
+        with pytest.raises(InvalidInputError, match="the control 'no leakage' say something else"):
+            check_conclusion(_with_leakage(share, other, policy, TRAINING))
+
+
+def test_training_data_and_their_control_go_together() -> None:
+    bare = replace(certificate(COMPATIBLE), training=TRAINING)
+    for alone in (bare, _with_leakage(0.0, COMPATIBLE, Policy(), {})):
+        with pytest.raises(InvalidInputError, match="'no leakage' go together"):
+            check_conclusion(alone)
+
+
+def _measured_in(*groups: str) -> Certificate:
+    made = certificate(COMPATIBLE)
+    matrix = {cell: {g: {"mAP": 0.5} for g in ("all", *groups)} for cell in made.matrix}
+    return replace(made, matrix=matrix)
+
+
+def _tried_in(made: Certificate, *groups: str) -> Certificate:
+    found = tuple(replace(f, group=group) for f in made.findings for group in groups)
+    return replace(made, findings=found)
+
+
+def test_seen_and_unseen_classes_are_groups_unless_others_were_declared() -> None:
+    apart = _measured_in("seen classes", "unseen classes")
+    check_conclusion(_tried_in(apart, "seen classes", "unseen classes"))
+    for less in (apart, _tried_in(apart, "seen classes")):
+        with pytest.raises(InvalidInputError, match="each in each group"):
+            check_conclusion(less)
+    declared = _measured_in("dark", "seen classes", "unseen classes")
+    check_conclusion(_tried_in(declared, "dark"))
+    with pytest.raises(InvalidInputError, match="each in each group"):
+        check_conclusion(_tried_in(declared, "dark", "seen classes", "unseen classes"))
+
+
 def _without_controls(made: Certificate) -> Certificate:
     return replace(made, controls=())
 
@@ -177,3 +238,51 @@ def test_one_that_claims_more_is_refused(
 ) -> None:
     with pytest.raises(InvalidInputError, match=says):
         check_conclusion(break_it(certificate(COMPATIBLE)))
+
+
+@pytest.mark.parametrize(
+    ("name", "outcome"),
+    [
+        ("random model", COMPATIBLE),
+        ("rotated model", COMPATIBLE),
+        ("old model", INCOMPATIBLE),
+        ("no leakage", INCONCLUSIVE),
+        ("served search", INCONCLUSIVE),
+        ("foo", COMPATIBLE),
+    ],
+)
+def test_a_control_must_have_the_outcome_that_its_name_stands_for(
+    name: str, outcome: Verdict
+) -> None:
+    made = certificate(COMPATIBLE)
+    others = [control for control in made.controls if control.name != name]
+    forged = replace(made, controls=(*others, Control(name, outcome, outcome, 0.5)))
+    with pytest.raises(InvalidInputError, match="does not hold together"):
+        check_conclusion(forged)
+
+
+def test_every_planted_control_stands_there_once() -> None:
+    made = certificate(COMPATIBLE)
+    for place in range(len(made.controls)):
+        fewer = made.controls[:place] + made.controls[place + 1 :]
+        with pytest.raises(InvalidInputError, match="say no and can say yes"):
+            check_conclusion(replace(made, controls=fewer))
+    with pytest.raises(InvalidInputError, match="stands there twice"):
+        check_conclusion(replace(made, controls=(*made.controls, made.controls[0])))
+
+
+def test_attempts_beyond_the_plan_and_a_matrix_without_all_queries_are_refused() -> None:
+    made = certificate(COMPATIBLE)
+    planned = replace(made, policy=Policy(planned_attempts=2).to_json())
+    assert made.attempt is not None
+    check_conclusion(planned)
+    for attempt in (
+        replace(made.attempt, number=3),
+        replace(made.attempt, number=0),
+        replace(made.attempt, spent_before=0.04),
+    ):
+        with pytest.raises(InvalidInputError, match="not among those that were planned"):
+            check_conclusion(replace(planned, attempt=attempt))
+    cells = {cell: {"a": by["all"]} for cell, by in made.matrix.items()}
+    with pytest.raises(InvalidInputError, match="does not hold together"):
+        check_conclusion(replace(made, matrix=cells))

@@ -3,7 +3,8 @@ from typing import Any
 import pytest
 
 from registry.domain.certificates import Criterion
-from registry.domain.policies import Policy, Requirement
+from registry.domain.policies import Policy
+from registry.domain.requirements import Requirement
 from registry.errors import InvalidInputError
 
 
@@ -42,6 +43,12 @@ def test_missing_keys_take_their_defaults() -> None:
         ({"n_resamples": "many"}, "n_resamples"),
         ({"min_units": 0}, "min_units must be at least 1 but got 0"),
         ({"min_units": 2.5}, "min_units must be a number"),
+        ({"max_leaked": 1.01}, "max_leaked must be in"),
+        ({"max_leaked": -0.1}, "max_leaked must be in"),
+        ({"max_leaked": "few"}, "max_leaked must be a number"),
+        ({"near_duplicate": 0}, "near_duplicate in"),
+        ({"near_duplicate": 1.5}, "near_duplicate in"),
+        ({"near_duplicate": True}, "near_duplicate must be a number"),
         ({"requirements": [{"metric": "kept@1", "criterion": "superiority"}]}, "needs a margin"),
         (
             {"requirements": [{"metric": "kept@1", "criterion": "non-inferiority"}]},
@@ -67,7 +74,8 @@ def test_metrics_that_can_be_required(metric: str) -> None:
 def test_metrics_that_nobody_measures(metric: str) -> None:
     with pytest.raises(InvalidInputError, match="no metric is named") as refused:
         Requirement(metric, Criterion.SUPERIORITY)
-    assert refused.value.hint == "known: mAP, mAP@R, MRR, hit@k, recall@k, nDCG@k, kept@k"
+    known = "known: mAP, mAP@R, MRR, hit@k, recall@k, nDCG@k, kept@k, index-recall@k, TAR@FAR=f, "
+    assert str(refused.value.hint).startswith(known)
 
 
 BEFORE: dict[str, Any] = {
@@ -92,6 +100,7 @@ def test_a_policy_that_was_recorded_before_keeps_its_digest_and_its_bound() -> N
     assert recorded.to_json() == BEFORE
     assert recorded.average == "ratio"
     assert recorded.min_units == 1
+    assert recorded.max_leaked == 1  # nobody looked
     assert Policy.from_json(BEFORE) == Policy()
     assert Policy().digest != digest
 
@@ -119,3 +128,65 @@ def test_a_recorded_policy_is_read_back() -> None:
 def test_what_counts_once_is_checked(given: dict[str, object], says: str) -> None:
     with pytest.raises(InvalidInputError, match=says):
         Policy.from_json(given)
+
+
+@pytest.mark.parametrize(
+    ("rule", "says"),
+    [
+        ({"on": "new"}, "on must be 'old', 'served' or 'mixed' but got 'new'"),
+        ({"on": "served"}, "mAP needs the whole ranking, which an index does not give"),
+        ({"metric": "index-recall@10"}, "index-recall@10 is of the gallery's own index"),
+        ({"metric": "index-recall@10", "on": "mixed"}, "is of the gallery's own index"),
+        ({"where": "served"}, "requirement: unknown key 'where'"),
+    ],
+)
+def test_a_requirement_in_a_place_that_it_cannot_have(rule: Any, says: str) -> None:
+    given = {"metric": "mAP", "criterion": "superiority"} | rule
+    with pytest.raises(InvalidInputError, match=says):
+        Policy.from_json({"requirements": [given]})
+
+
+def test_something_must_be_required_on_the_old_vectors() -> None:
+    rule = {"metric": "mAP", "criterion": "superiority", "on": "mixed"}
+    with pytest.raises(InvalidInputError, match="at least one requirement on the old vectors"):
+        Policy.from_json({"requirements": [rule]})
+    assert Policy.from_json({"requirements": [{**rule, "on": "old"}, rule]}).asks("mixed")
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"mixed": [0.5, 0.25]}, "ascending whole percents"),
+        ({"mixed": [0.125]}, "ascending whole percents"),
+        ({"mixed": []}, "ascending whole percents"),
+        ({"mixed": [0.0, 0.5]}, "between 0 and 1"),
+        ({"mixed": [0.5, 1.0]}, "between 0 and 1"),
+        ({"mixed": 0.5}, "mixed must be a list of numbers such as 0.25 but got 0.5"),
+        ({"groups": "all"}, "groups must be a list of names but got 'all'"),
+        ({"groups": []}, "groups must name at least one"),
+        ({"bound": "t"}, "bound must be 'gaffke' or 'bca' but got 't'"),
+        ({"attempts": "never"}, "attempts must be one of until-passed, by-verdict, uncounted"),
+        ({"planned_attempts": 0}, "planned_attempts must be at least 1"),
+        ({"planned_attempts": 2.5}, "planned_attempts must be a number"),
+        ({"attempts": "uncounted", "planned_attempts": 2}, "planned_attempts has no meaning"),
+    ],
+)
+def test_wrong_places_groups_bounds_and_attempts(given: Any, says: str) -> None:
+    with pytest.raises(InvalidInputError, match=says):
+        Policy.from_json(given)
+
+
+def test_a_policy_with_everything_is_read_back() -> None:
+    rule = {"metric": "hit@3", "criterion": "superiority", "margin": 0.0, "on": "served"}
+    usual = [r.to_json() for r in Policy().requirements]
+    given = {
+        "requirements": [*usual, rule],
+        "groups": ["all", "a"],
+        "mixed": [0.1, 0.9],
+        "bound": "bca",
+        "attempts": "by-verdict",
+        "planned_attempts": 3,
+    }
+    policy = Policy.from_json(given)
+    assert Policy.recorded(policy.to_json()) == policy
+    assert policy.to_json().items() >= given.items()

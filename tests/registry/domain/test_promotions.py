@@ -1,9 +1,12 @@
+import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from registry.domain.calibration import ScoreMap
 from registry.domain.canonical import Json, canonical_json
 from registry.domain.events import Event, EventKind
 from registry.domain.promotions import SAME_SPACE, Serving, fold_aliases, fold_serving
@@ -22,6 +25,13 @@ def test_a_state_is_read_back() -> None:
     serving = Serving(3, (3, 2), {3: SAME_SPACE, 2: "abc", 1: "waiver: because"}, (4,))
     assert Serving.from_json(serving.to_json()) == serving
     assert "basis" in canonical_json(serving.to_json())
+
+
+def test_score_maps_are_read_back_and_left_out_where_there_are_none() -> None:
+    serving = Serving(2, (2,), {1: "digest", 2: SAME_SPACE})
+    assert "calibration" not in serving.to_json()
+    mapped = replace(serving, calibration={1: ScoreMap(2.0, -1.0), 2: ScoreMap()})
+    assert Serving.from_json(json.loads(canonical_json(mapped.to_json()))) == mapped
 
 
 def test_promotions_stack_and_rollbacks_unstack() -> None:

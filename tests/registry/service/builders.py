@@ -25,6 +25,7 @@ from registry import (
 )
 from registry.arrays import Float32Array
 from registry.artifacts import WEIGHTS, write_description
+from registry.domain.attempts import Attempt
 from registry.domain.certificates import Certificate, Verdict
 from registry.domain.policies import Policy
 from tests.registry.domain.certificates import CONTROLS, make_findings
@@ -142,6 +143,7 @@ def make_certificate(
         issued_at=now,
         expires_at=now + timedelta(days=90),
         issued_by="tester",
+        attempt=Attempt("questions", "run", 1, spent=0.03),
     )
     return replace(made, **changes)
 

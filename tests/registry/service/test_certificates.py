@@ -66,10 +66,11 @@ def test_evidence_is_given_out_only_as_it_was_recorded(
     assert registry.certificates.evidence(digest[:8]) == EVIDENCE
     (path,) = (registry.storage / "certificates" / shop).iterdir()
     path.write_bytes(EVIDENCE[:-1] + bytes([EVIDENCE[-1] ^ 1]))
-    with pytest.raises(DigestMismatchError, match="not the file that was recorded"):
+    whose = f"the evidence of certificate {digest[:12]}: "
+    with pytest.raises(DigestMismatchError, match=f"{whose}.*not the file that was recorded"):
         registry.certificates.evidence(digest)
     path.unlink()
-    with pytest.raises(CorruptFileError, match="is missing"):
+    with pytest.raises(CorruptFileError, match=f"{whose}.*is missing"):
         registry.certificates.evidence(digest)
     with pytest.raises(NotFoundError, match="no certificate begins"):
         registry.certificates.evidence("0" * 64)
@@ -327,3 +328,13 @@ def test_a_certificate_that_claims_more_than_it_found_is_not_recorded(
     with pytest.raises(InvalidInputError, match="no findings"):
         certify(registry, shop, v2.ref, v1.ref, findings=())
     assert registry.certificates.of_gallery(shop) == ()
+
+
+def test_a_certificate_is_held_against_what_it_would_replace(
+    registry: Registry, shop: str, v1: ModelVersion, v2: ModelVersion
+) -> None:
+    for baseline in (VersionRef(v1.ref.model, 7), v2.ref):
+        with pytest.raises(InvalidInputError, match="is held against"):
+            certify(registry, shop, v2.ref, v1.ref, baseline_version=baseline)
+    back = {"query_version": v1.ref, "baseline_version": v1.ref}
+    assert make_certificate(registry, shop, v1.ref, v2.ref, **back).is_way_back

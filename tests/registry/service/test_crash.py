@@ -71,6 +71,8 @@ CASES = [
     ("promote", "commit after"),
     ("register", "replace after"),
     ("register", "commit before"),
+    ("probe", "commit before"),
+    ("probe", "commit after"),
 ]
 
 
@@ -112,7 +114,7 @@ def test_killed_at(
     is_committed = point == "commit after"
     with site.open() as registry:
         litter = registry.galleries.litter(older_than_hours=-0.01)
-        has_file = operation in {"add", "seal", "register"}
+        has_file = operation in {"add", "seal", "register", "probe"}
         assert len(litter) == (1 if has_file and not is_committed else 0)
         expected = set(range(20))
         if is_committed and operation == "add":
@@ -125,6 +127,8 @@ def test_killed_at(
         assert is_sealed == (is_committed and operation == "seal")
         query = registry.galleries.state("shop").query_version
         assert query.ref.number == (2 if is_committed and operation == "promote" else 1)
+        assert len(registry.probes.list()) == (is_committed and operation == "probe")
+        registry.probes.verify_all("shop")
         assert len(registry.models.list("products")) == 2
         for version in registry.models.list("products"):
             if version.artifact_path is not None:
@@ -142,6 +146,8 @@ def test_what_was_killed_can_be_done_again(
     with site.open() as registry:
         do(registry, operation, tmp_path)
         check_whole(registry)
+        if operation == "probe":
+            assert registry.probes.open("spring")[1] == b"questions"
         if operation == "register":
             version = registry.models.get("products@3")
             registry.models.artifact_directory(version)

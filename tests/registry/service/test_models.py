@@ -436,6 +436,12 @@ def test_a_contract_that_cannot_hold_is_refused(registry: Registry, v1: ModelVer
         (other, v1, Contract(ContractKind.SAME_SPACE, 8), "one space has one dimension"),
         (same, v1, Contract(ContractKind.SAME_SPACE, 5), "of which 5 are compared"),
         (v1, v1, Contract(PREFIX, 8), "always comparable with itself"),
+        (
+            other,
+            v1,
+            Contract(ContractKind.OWN_ENCODER, 12),
+            "own queries have 8 dimensions, not 12",
+        ),
         (far, v1, Contract(PREFIX, 8), "two model lines"),
     ):
         with pytest.raises(InvalidInputError, match=says):
@@ -445,6 +451,17 @@ def test_a_contract_that_cannot_hold_is_refused(registry: Registry, v1: ModelVer
         registry.models.declare_contract(VersionRef("products", 9), v1.ref, Contract(PREFIX, 8))
     registry.models.declare_contract(same.ref, v1.ref, Contract(ContractKind.SAME_SPACE, 8))
     assert registry.models.contract(same.ref, v1.ref) == Contract(ContractKind.SAME_SPACE, 8)
+
+
+def test_an_own_encoder_is_not_inherited(registry: Registry, v1: ModelVersion) -> None:
+    """That old queries search old vectors says nothing of how a later version lines up."""
+    second = declared(registry, "products", "second", dim=12)
+    own = Contract(ContractKind.OWN_ENCODER, v1.dim)
+    registry.models.declare_contract(second.ref, v1.ref, own)
+    third = compatible(registry, "third", second, dim=14)
+    assert registry.models.contract(second.ref, v1.ref) == own
+    assert registry.models.contract(third.ref, second.ref) == Contract(PREFIX, 12)
+    assert registry.models.contract(third.ref, v1.ref) is None
 
 
 # --- artifacts that were changed

@@ -37,7 +37,7 @@ def test_what_is_missing_is_made_and_the_rest_left_alone(tmp_path: Path) -> None
         assert made.storage == tmp_path / "new"
         assert made.models.list() == ()
     names = sorted(p.name for p in (tmp_path / "new").iterdir())
-    assert names == ["certificates", "galleries", "mine.txt", "models", "samespace.db"]
+    assert names == ["certificates", "galleries", "mine.txt", "models", "probes", "samespace.db"]
 
 
 def test_files_may_lie_elsewhere(tmp_path: Path) -> None:

@@ -117,6 +117,47 @@ def test_a_state_is_of_one_moment(
     assert registry.galleries.state(shop).heads[0] == heads[0] + 1
 
 
+def test_what_is_searched_is_of_one_moment(
+    registry: Registry, shop: str, v1: ModelVersion, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An item that is deleted after another one was added must not be gone before that one came."""
+    get_gallery, calls = galleries.get_gallery, []
+
+    def meanwhile(connection: Any, name: str) -> Any:
+        calls.append(name)
+        if len(calls) == 2:  # the state was read, and now its segment is opened
+            with site.open() as other:
+                other.add(shop, embedded(v1, [100]))
+                other.galleries.delete(shop, np.array([1]))
+        return get_gallery(connection, name)
+
+    monkeypatch.setattr(galleries, "get_gallery", meanwhile)
+    assert _searched(registry) == set(range(20))
+    assert _searched(registry) == {0, *range(2, 20), 100}
+
+
+def test_a_segment_that_somebody_opened_later_is_not_taken_for_that_of_an_earlier_moment(
+    registry: Registry, shop: str, v1: ModelVersion, site: Site
+) -> None:
+    with read(registry._context.engine) as connection:
+        state = read_state(connection, shop)
+        with site.open() as other:
+            other.galleries.delete(shop, np.array([1]))
+        (late,) = registry.galleries.readers_of(state, v1.ref)
+        assert late.n_items == 19
+        (segment,) = state.gallery.segments
+        assert registry._views.reader(shop, segment, v1, connection).n_items == 20
+
+
+def _searched(registry: Registry) -> set[Any]:
+    view = registry._views.current("shop")
+    return {
+        item
+        for target in view.targets
+        for item in target.reader.take_ids(target.reader.live_positions()).tolist()
+    }
+
+
 def test_nobody_promotes_while_somebody_adds(
     registry: Registry, v1: ModelVersion, unrelated: ModelVersion, site: Site
 ) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from registry import PromotionOptions, Registry
+from registry.domain.probe_sets import ProbeFacts, ProbeKind
 from registry.errors import SamespaceError, StorageError
 from tests.conftest import declared
 from tests.registry.service.builders import Site, artifact, certify, embedded, found_ids
@@ -109,6 +110,9 @@ def do(registry: Registry, operation: str, scratch: Path) -> None:
         registry.promote("shop", "products@2")
     elif operation == "register":
         registry.register("products", artifact(scratch / "made", seed=5))
+    elif operation == "probe":
+        facts = ProbeFacts(ProbeKind.LABELS, 3, "c" * 64, "q" * 64)
+        registry.probes.register("spring", "shop", facts, b"questions")
     else:
         raise ValueError(operation)
 

@@ -1,0 +1,1 @@
+"""Other tools' ways of asking; none of them is imported here."""
