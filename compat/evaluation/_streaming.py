@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from registry.arrays import Float32Array, Float64Array, Int64Array
 
@@ -107,7 +108,9 @@ def _count(few: Few, counter: Counter, top: TopItems | None) -> None:
                 piece.scores[rows, columns] = -np.inf
             counter.count(piece, top)
 
-    with ThreadPoolExecutor(few.n_threads) as pool:
+    # BLAS's own threads would only wait for each other: every thread of ours takes a product
+    one_each = threadpool_limits(1 if few.n_threads > 1 else None, user_api="blas")
+    with one_each, ThreadPoolExecutor(few.n_threads) as pool:
         for chunk in scorer.chunks(few.gallery, few.relevance.n_gallery):
             run_parts(pool, partial(count_share, chunk), shares)
     counter.finish(top)
