@@ -10,8 +10,9 @@ demo: $(VENV)/.train
 	$(BIN)/samespace demo --again
 	@echo "To run samespace yourself, first, in this folder:  . $(BIN)/activate"
 
+# a process for each core, each with one thread: tests are many and small
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .

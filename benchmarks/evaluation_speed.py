@@ -2,7 +2,7 @@
 
     python benchmarks/evaluation_speed.py                         # 10,000 × 1,000,000 × 128: long
     python benchmarks/evaluation_speed.py --queries 2000 --gallery 200000
-    python benchmarks/evaluation_speed.py --queries 1000 --relevant 1000 --noise 2 --name classes
+    python benchmarks/evaluation_speed.py --queries 1000 --relevant 1000 --noise 2
 
 On the same vectors, in turn and several times, with the same number of threads, first one and then
 as many as there are cores, each in a process of its own:
@@ -19,8 +19,8 @@ full_sort   a loop over queries, each with a full argsort of its scores; on some
 ranked: each one given is measured. Against fast wrong answers: our first 10 items must be FAISS's,
 and AP must be what the loop finds. Seconds are the clock's, `cpu_seconds` the processor's: on a
 busy machine ratios of the latter mean more. `evaluation_peak_mib` is how much more memory the
-process had during an evaluation than before it. Prints one JSON object and keeps it under
-``benchmarks/results``.
+process had during an evaluation than before it. Prints one JSON object for each noise and keeps it
+under ``benchmarks/results``.
 """
 
 from __future__ import annotations
@@ -158,7 +158,6 @@ def measure(sizes: Sizes) -> dict[str, object]:
     whole = median(times["full_sort"]["cpu_seconds"]) * sizes.queries / few
     return {
         "threads": n_threads,
-        "noise": sizes.noise,
         "mAP": float(found.average_precision.mean()),
         "evaluation_over_search": ratio,
         "aim": AIM,
@@ -232,18 +231,17 @@ def main() -> int:
     parser.add_argument("--resamples", type=int, default=10_000)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--name", help="of the result; default: from the sizes")
     parser.add_argument("--here", action="store_true", help="measure in this process only")
     given = vars(parser.parse_args())
-    is_here, name, noises = given.pop("here"), given.pop("name"), given.pop("noise")
+    is_here, noises = given.pop("here"), given.pop("noise")
     worlds = [Sizes(noise=noise, **given) for noise in noises]
     if is_here:
         print(json.dumps([measure(sizes) for sizes in worlds]))
         return 0
-    threads = sorted({1, os.cpu_count() or 1})
-    runs = [_in_a_process(sizes, n) for n in threads for sizes in worlds]
-    name = name or f"{worlds[0].queries}_{worlds[0].gallery}"
-    report(f"evaluation_speed_{name}", {"sizes": given, "noise": noises, "runs": runs})
+    for sizes in worlds:  # each is kept when it is done: all of them take an hour
+        runs = [_in_a_process(sizes, n) for n in sorted({1, os.cpu_count() or 1})]
+        data = f"{sizes.queries}_{sizes.gallery}_{sizes.relevant}_{sizes.noise:g}"
+        report(f"evaluation_speed_{data}", {"sizes": asdict(sizes), "runs": runs})
     return 0
 
 

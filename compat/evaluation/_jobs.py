@@ -20,6 +20,8 @@ from ._top import TopItems
 
 _PAIR_BYTES = 128  # working memory for the ranks of one relevant item
 _PIECE_ROW_BYTES = 12 * CHUNK  # and for the scores of one query with one chunk
+_SHARES = 4  # pieces that few queries are scored in
+_LEAST_ROWS = 128  # unless that makes them too small for BLAS
 
 Found = tuple[Int64Array, Ranks, TopItems | None]
 
@@ -72,12 +74,18 @@ class Job:
             self.relevance.take(rows),
             self.excluded[rows],
             self.is_l2,
-            min(ROWS, max(1, self.memory_bytes // 2 // _PIECE_ROW_BYTES)),
+            self._piece_rows(len(rows)),
             self.top_k,
             self.n_threads,
         )
         found = rank_few(few)
         return None if found is None else (rows[found[0]], *found[1:])
+
+    def _piece_rows(self, n_queries: int) -> int:
+        """Return how many queries are scored at a time: of few, so few that threads can share."""
+        most = self.memory_bytes // 2 // (_PIECE_ROW_BYTES * self.n_threads)
+        shared = max(_LEAST_ROWS, -(-n_queries // _SHARES))
+        return max(1, min(ROWS, most, shared))
 
     def _hold(self, rows: Int64Array) -> list[Found]:
         """Rank while all of the queries' scores are held."""

@@ -13,8 +13,9 @@ from registry.arrays import Float32Array, Float64Array, Int64Array
 from ._arguments import check_queries, checked_excluded
 from ._impostors import N_BINS, bin_of_rank, count_upper, keys_of, lower_places, score_of
 from ._passes import count_true
+from ._places import PairPlaces
 from ._relevance import Relevance
-from ._scoring import PairPlaces, Piece, stream_scores
+from ._scoring import Piece, stream_scores
 
 _NO_SCORE = np.float32(-np.inf)  # of a pair that is not an impostor's; scores are finite
 _PENDING = 2**21  # scores that are counted at a time: 16 MiB of places

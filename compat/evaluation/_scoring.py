@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from registry.arrays import BoolArray, Float32Array, Int64Array
-
-from ._parts import part_rows
+from registry.arrays import BoolArray, Float32Array
 
 # Every product has the same width, a multiple of any kernel's. A matrix product may round a
 # column at the ragged edge differently from the same column elsewhere, and equal vectors must
@@ -19,7 +17,7 @@ CHUNK = 4096
 
 ROWS = 512  # queries of a piece
 
-PAD = 16  # scores between rows: rows a power of two apart fall on the same lines of the cache
+PAD = 16  # scores between rows
 
 _LARGEST = 1e37  # of a score: well inside float32
 
@@ -50,22 +48,102 @@ class Piece:
         """Those of items in the gallery, a view. Shape: (n_rows, n_items)."""
         return self.whole[:, : self.n_items]
 
-    def parts(self, n: int) -> list[Piece]:
-        """Return its queries in up to `n` parts, which share nothing."""
-        return [
-            replace(
-                self,
-                rows=slice(self.rows.start + part.start, self.rows.start + part.stop),
-                whole=self.whole[part],
-                flags=self.flags[part],
-            )
-            for part in part_rows(len(self.whole), n)
-        ]
-
     @property
     def stop(self) -> int:
         """Gallery position behind the last item."""
         return self.first + self.n_items
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chunk:
+    """So many items of the gallery as are scored at a time.
+
+    Attributes:
+        vectors: zeros behind the gallery's last item. Shape: (CHUNK, dim)
+        squares: their squared norms. Shape: (CHUNK,)
+        first: gallery position of the first item.
+        n_items: items of the gallery that are in it.
+    """
+
+    vectors: Float32Array
+    squares: Float32Array
+    first: int
+    n_items: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Room:
+    """Where a thread has the scores of a piece, and what it finds out about them."""
+
+    scores: Float32Array
+    flags: BoolArray
+
+    @classmethod
+    def empty(cls, n_rows: int) -> Room:
+        """Return room for so many queries."""
+        # rows a power of two apart would fall on the same lines of the cache
+        scores = np.empty((n_rows, CHUNK + PAD), dtype=np.float32)
+        return cls(scores[:, :CHUNK], np.empty((n_rows, CHUNK), dtype=np.bool_))
+
+
+class Scorer:
+    """Scores queries with a gallery, a piece at a time; larger is closer.
+
+    Every score is a product of the same width, whatever its place.
+    """
+
+    def __init__(
+        self,
+        queries: Float32Array,
+        *,
+        is_l2: bool,
+        is_comparable: bool = False,
+        n_rows: int = ROWS,
+    ) -> None:
+        """Nothing is scored yet.
+
+        Args:
+            queries: Shape: (n_queries, dim)
+            is_l2: score by squared distance instead of inner product: 2 <q, g> - ||g||^2.
+            is_comparable: whether scores of different queries are compared with one threshold;
+                the ||q||^2 that is missing above is then taken off.
+            n_rows: queries of a piece.
+        """
+        self._norms = _squared_norms(queries)
+        with np.errstate(over="ignore"):
+            self._queries = 2.0 * queries if is_l2 else queries
+        self._is_l2, self._is_comparable, self._n_rows = is_l2, is_comparable, n_rows
+        self.n_pieces = -(-len(queries) // n_rows)  # for each chunk
+
+    def chunks(self, gallery: Iterable[Float32Array], n_gallery: int) -> Iterator[Chunk]:
+        """Yield the gallery, which is read once; a chunk is overwritten by the next.
+
+        Args:
+            gallery: blocks in order. Shape of each: (any, dim)
+            n_gallery: items that the blocks hold together.
+
+        Raises:
+            ValueError: as `score_block`, or if there are more or fewer items.
+        """
+        longest = _longest(_squared_norms(self._queries))
+        blocks = exactly(gallery, n_gallery)
+        for place, vectors in enumerate(_chunks(blocks, self._queries.shape[1])):
+            squares = _squared_norms(vectors)
+            _check_finite(longest, _longest(squares))
+            n_items = min(CHUNK, n_gallery - place * CHUNK)
+            yield Chunk(vectors, squares, place * CHUNK, n_items)
+
+    def piece(self, chunk: Chunk, number: int, room: Room) -> Piece:
+        """Score some queries; the result is in the room."""
+        rows = slice(number * self._n_rows, min((number + 1) * self._n_rows, len(self._queries)))
+        whole = room.scores[: rows.stop - rows.start]
+        np.matmul(self._queries[rows], chunk.vectors.T, out=whole)
+        if self._is_l2:
+            whole -= chunk.squares
+        if self._is_l2 and self._is_comparable:
+            whole -= self._norms[rows, None]
+        whole[:, chunk.n_items :] = -np.inf
+        return Piece(number, rows, chunk.first, chunk.n_items, whole, room.flags[: len(whole)])
 
 
 def stream_scores(
@@ -77,68 +155,12 @@ def stream_scores(
     is_comparable: bool = False,
     n_rows: int = ROWS,
 ) -> Iterator[Piece]:
-    """Yield the scores of all queries with all items, a piece at a time; larger is closer.
-
-    The gallery is read once. Every score is a product of the same width, whatever its place.
-
-    Args:
-        queries: Shape: (n_queries, dim)
-        gallery: blocks in order. Shape of each: (any, dim)
-        n_gallery: items that the blocks hold together.
-        is_l2: score by squared distance instead of inner product: 2 <q, g> - ||g||^2.
-        is_comparable: whether scores of different queries are compared with one threshold;
-            the ||q||^2 that is missing above is then taken off.
-        n_rows: queries of a piece.
-
-    Raises:
-        ValueError: as `score_block`, or if there are more or fewer items.
-    """
-    norms = _squared_norms(queries)
-    with np.errstate(over="ignore"):
-        scaled = 2.0 * queries if is_l2 else queries
-    longest = _longest(_squared_norms(scaled))
-    room = np.empty((min(n_rows, len(queries)), CHUNK + PAD), dtype=np.float32)
-    flags = np.empty((len(room), CHUNK), dtype=np.bool_)
-    for place, chunk in enumerate(_chunks(exactly(gallery, n_gallery), queries.shape[1])):
-        squares = _squared_norms(chunk)
-        _check_finite(longest, _longest(squares))
-        n_items = min(CHUNK, n_gallery - place * CHUNK)
-        for number, start in enumerate(range(0, len(queries), n_rows)):
-            rows = slice(start, min(start + n_rows, len(queries)))
-            whole = room[: rows.stop - start, :CHUNK]
-            np.matmul(scaled[rows], chunk.T, out=whole)
-            if is_l2:
-                whole -= squares
-            if is_l2 and is_comparable:
-                whole -= norms[rows, None]
-            whole[:, n_items:] = -np.inf
-            yield Piece(number, rows, place * CHUNK, n_items, whole, flags[: len(whole)])
-
-
-class PairPlaces:
-    """Finds in each piece the (query, gallery position) pairs that lie in it."""
-
-    def __init__(self, queries: Int64Array, positions: Int64Array, n_rows: int = ROWS) -> None:
-        """Sort the pairs by piece.
-
-        Args:
-            queries: Shape: (n_pairs,)
-            positions: Shape: (n_pairs,)
-            n_rows: queries of a piece.
-        """
-        self._order = np.lexsort((positions, queries // n_rows))
-        self._number = (queries // n_rows)[self._order]
-        self._row = (queries % n_rows)[self._order]
-        self._position = positions[self._order]
-
-    def within(self, piece: Piece) -> tuple[Int64Array, Int64Array, Int64Array]:
-        """Return which pairs lie in a piece, and their rows and columns there."""
-        low, high = np.searchsorted(self._number, [piece.number, piece.number + 1])
-        inside = slice(
-            low + np.searchsorted(self._position[low:high], piece.first),
-            low + np.searchsorted(self._position[low:high], piece.stop),
-        )
-        return self._order[inside], self._row[inside], self._position[inside] - piece.first
+    """Yield the scores of all queries with all items, a piece at a time; see `Scorer`."""
+    scorer = Scorer(queries, is_l2=is_l2, is_comparable=is_comparable, n_rows=n_rows)
+    room = Room.empty(min(n_rows, len(queries)))
+    for chunk in scorer.chunks(gallery, n_gallery):
+        for number in range(scorer.n_pieces):
+            yield scorer.piece(chunk, number, room)
 
 
 def score_block(

@@ -10,16 +10,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from registry.arrays import Float32Array, Float64Array, Int64Array
 
 from ._counter import Counter
 from ._depth import COST_OF_HOLDING, plan_depth, sampled_positions, worst_first
 from ._parts import run_parts
+from ._places import PairPlaces
 from ._relevance import Relevance
-from ._scoring import PairPlaces, check_block, exactly, stream_scores
+from ._scoring import Chunk, Room, Scorer, check_block, exactly, stream_scores
 from ._ties import Ranks
 from ._top import TopItems
 
@@ -40,7 +43,7 @@ class Few:
         is_l2: score by squared distance instead of inner product.
         n_rows: queries whose scores are held at a time.
         top_k: how many first items are wanted.
-        n_threads: threads that count.
+        n_threads: threads that score and count.
     """
 
     queries: Float32Array
@@ -90,17 +93,26 @@ def rank_few(few: Few) -> tuple[Int64Array, Ranks, TopItems | None] | None:
 
 
 def _count(few: Few, counter: Counter, top: TopItems | None) -> None:
+    """Count all pieces: of each chunk, every thread scores and counts some."""
     losing = np.flatnonzero(few.excluded >= 0)
     absent = PairPlaces(losing, few.excluded[losing], few.n_rows)
-    pieces = stream_scores(
-        few.queries, few.gallery, few.relevance.n_gallery, is_l2=few.is_l2, n_rows=few.n_rows
-    )
-    with ThreadPoolExecutor(few.n_threads) as pool:
-        for piece in pieces:
+    scorer = Scorer(few.queries, is_l2=few.is_l2, n_rows=few.n_rows)
+    rooms = [Room.empty(min(few.n_rows, len(few.queries))) for _ in range(few.n_threads)]
+    shares = range(min(few.n_threads, scorer.n_pieces))
+
+    def count_share(chunk: Chunk, share: int) -> None:
+        for number in range(share, scorer.n_pieces, len(shares)):
+            piece = scorer.piece(chunk, number, rooms[share])
             if len(losing):
                 _, rows, columns = absent.within(piece)
                 piece.scores[rows, columns] = -np.inf
-            run_parts(pool, lambda part: counter.count(part, top), piece.parts(few.n_threads))
+            counter.count(piece, top)
+
+    # BLAS's own threads would only wait for each other: every thread of ours takes a product
+    one_each = threadpool_limits(1 if few.n_threads > 1 else None, user_api="blas")
+    with one_each, ThreadPoolExecutor(few.n_threads) as pool:
+        for chunk in scorer.chunks(few.gallery, few.relevance.n_gallery):
+            run_parts(pool, partial(count_share, chunk), shares)
     counter.finish(top)
 
 

@@ -18,8 +18,9 @@ import numpy as np
 from registry.arrays import BoolArray, Float32Array, Float64Array, Int64Array
 
 from ._arguments import check_queries, checked_excluded
+from ._places import PairPlaces
 from ._relevance import Relevance
-from ._scoring import PairPlaces, stream_scores
+from ._scoring import stream_scores
 from ._top import TopItems
 
 __all__ = [

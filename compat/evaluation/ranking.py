@@ -109,11 +109,12 @@ def score_rankings(  # noqa: PLR0913 (one door, three arrays and four named sett
     depend on the order of the gallery, and a model that gives every item one vector gets chance.
     Scores are computed in float32; equal vectors score exactly equal.
 
-    With up to 32 relevant items a query, scores are counted while they are in the cache and
+    With up to 64 relevant items a query, scores are counted while they are in the cache and
     never held: memory does not grow with the gallery, which is read twice for as many queries as
-    fit. With more, all scores of a query are held and counted in buckets, and only those in a
-    bucket with a relevant item are sorted, by value; when all scores fall into such buckets, as in
-    a collapsed model, that is a sort of the row.
+    fit. With more, and where so many are ranked low that it is quicker, all scores of a query are
+    held and counted in buckets, and only those in a bucket with a relevant item are sorted, by
+    value; when all scores fall into such buckets, as in a collapsed model, that is a sort of the
+    row.
 
     Args:
         queries: Shape: (n_queries, dim). For cosine similarity, normalise both sides before.
