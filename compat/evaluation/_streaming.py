@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from threading import Lock
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -27,6 +28,8 @@ from ._ties import Ranks
 from ._top import TopItems
 
 FEW = 64  # relevant items of a query that may be counted so
+
+_ONE_AT_A_TIME = Lock()  # BLAS has one number of threads for the whole process
 
 _PAIRS = 4096  # of a query and a relevant item that are scored roughly at a time
 
@@ -75,6 +78,14 @@ def rank_few(few: Few) -> tuple[Int64Array, Ranks, TopItems | None] | None:
         Which queries, in the order of the following; their ranks; any first items. None if it is
         quicker for none.
     """
+    # BLAS's own threads would only wait for each other beside ours. With as many threads all along,
+    # for a relevant item must score the same when it is picked and when it is met; the limit is
+    # the process's, so one call at a time.
+    with _ONE_AT_A_TIME, threadpool_limits(1 if few.n_threads > 1 else None, user_api="blas"):
+        return _rank(few)
+
+
+def _rank(few: Few) -> tuple[Int64Array, Ranks, TopItems | None] | None:
     n_gallery = few.relevance.n_gallery
     sample = sampled_positions(n_gallery)
     positions = np.union1d(few.relevance.indices, sample)
@@ -108,9 +119,7 @@ def _count(few: Few, counter: Counter, top: TopItems | None) -> None:
                 piece.scores[rows, columns] = -np.inf
             counter.count(piece, top)
 
-    # BLAS's own threads would only wait for each other: every thread of ours takes a product
-    one_each = threadpool_limits(1 if few.n_threads > 1 else None, user_api="blas")
-    with one_each, ThreadPoolExecutor(few.n_threads) as pool:
+    with ThreadPoolExecutor(few.n_threads) as pool:
         for chunk in scorer.chunks(few.gallery, few.relevance.n_gallery):
             run_parts(pool, partial(count_share, chunk), shares)
     counter.finish(top)

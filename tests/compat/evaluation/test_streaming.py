@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_limits
 
 from compat.evaluation import (
     RankingScores,
@@ -136,6 +137,21 @@ def test_threads_do_not_matter(n_threads: int) -> None:
     assert one.top is not None
     assert several.top is not None
     assert np.array_equal(one.top.positions, several.top.positions)
+
+
+@pytest.mark.parametrize("dim", [450, 500, 700])
+def test_an_item_scores_the_same_however_many_threads_blas_has(dim: int) -> None:
+    """Each query has one relevant item, the nearest: rounding must not put it above itself."""
+    rng = np.random.default_rng(0)
+    gallery = rng.standard_normal((5000, dim), dtype=np.float32)
+    asked = rng.integers(0, 5000, 300)
+    noise = rng.standard_normal((300, dim), dtype=np.float32)
+    queries = np.float32(0.3) * gallery[asked] + np.float32(0.7) * noise
+    relevance = Relevance.from_labels(asked, np.arange(5000))
+    with threadpool_limits(2, user_api="blas"):
+        found = score_rankings(queries, gallery, relevance, n_threads=2)
+    best = np.argmax(queries.astype(float) @ gallery.T.astype(float), axis=1)
+    assert np.array_equal(found.average_precision == 1, best == asked)
 
 
 class Items:
