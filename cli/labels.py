@@ -73,11 +73,9 @@ def query_labels(path: Path | None, queries: tuple[Rows, ...]) -> Labels:
 
 def are_numbered(asked: Labels) -> bool:
     """Return whether no file named the queries."""
-    import numpy as np
+    from registry.galleries.probe_files import is_numbered
 
-    from registry.galleries.probe_files import numbered
-
-    return np.array_equal(asked.ids, numbered(len(asked.ids)))
+    return is_numbered(asked.ids)
 
 
 def judged_queries(path: Path, ids: Path | None, queries: tuple[Rows, ...]) -> Labels:

@@ -26,7 +26,9 @@ def read_policy(path: Path | None) -> Policy:
         given = _parsed(text, path)
     except FileNotFoundError as error:
         raise NotFoundError(f"there is no file {path}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(f"{path} is not text in UTF-8: {error}") from error
+    except tomllib.TOMLDecodeError as error:
         raise InvalidInputError(f"{path} is not TOML: {error}") from error
     if not isinstance(given, dict):
         raise InvalidInputError(f"{path} is no table of keys, but {type(given).__name__}")

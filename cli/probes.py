@@ -102,7 +102,7 @@ class AskedFiles:
 def _check_rows(name: str, ids: LabelArray, queries: tuple[Rows, ...]) -> None:
     """Refuse rows that are not the queries of a registered set, in its order."""
     from registry.errors import InvalidInputError
-    from registry.galleries.probe_files import numbered
+    from registry.galleries.probe_files import is_numbered
 
     for rows in queries:
         if len(rows.embeddings) != len(ids):
@@ -112,7 +112,7 @@ def _check_rows(name: str, ids: LabelArray, queries: tuple[Rows, ...]) -> None:
                 hint="embed all of its queries, in its order",
             )
     names = names_of(queries)
-    if names and (ids == numbered(len(ids))).all():
+    if names and is_numbered(ids):
         raise InvalidInputError(
             f"{next(iter(names))} names its rows, but probe set {name!r} was registered without "
             "ids of its queries",

@@ -17,20 +17,10 @@ if TYPE_CHECKING:
 def thresholds(made: Certification) -> list[RenderableType]:
     """Return a table of what each operating point of the policy takes and does, if it has any."""
     from compat.matrix import certified_cells
-    from compat.score_words import ratio_note, times
+    from compat.score_words import ratio_note, threshold_rows
 
     before, after = (made.operating_points.get(c, ()) for c in certified_cells(made.certificate))
-    rows = [
-        (
-            new.name,
-            f"{old.threshold:.4f}",
-            f"{new.threshold:.4f}",
-            f"{old.error_rate:.3g}",
-            f"{new.error_rate:.3g}",
-            times(old, new) if new.is_deployed else "",
-        )
-        for old, new in zip(before, after, strict=True)
-    ]
+    rows = threshold_rows(before, after)
     columns = ("at", "#threshold before", "#after", "#false accepts before", "#after", "")
     title = "thresholds: measured, no claims with a bound"
     note = ratio_note(finding.metric for finding in made.certificate.findings)

@@ -21,9 +21,8 @@ from registry.galleries.search import prepare_queries
 from .cells import SearchedItems, itself_among, relevance_of
 from .evaluation.flips import UNIT, guarantee_first_hits
 from .evaluation.ranking import RankingScores
+from .matrix import GUARANTEED
 from .probes import Labels
-
-GUARANTEED = "guaranteed@1"
 
 
 def with_guarantee(  # noqa: PLR0913 -- two sides' queries, what they search, and how

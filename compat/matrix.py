@@ -12,7 +12,8 @@ from registry.domain.score_metrics import parse_score_metric
 
 from .probes import Labels
 
-MATRIX_METRICS = ("mAP", "hit@1", "hit@5", "recall@10", "guaranteed@1")
+GUARANTEED = "guaranteed@1"  # whether geometry alone excludes a lost first hit
+MATRIX_METRICS = ("mAP", "hit@1", "hit@5", "recall@10", GUARANTEED)
 
 ByMetric = Mapping[str, Float64Array]
 

@@ -52,6 +52,23 @@ def times(old: OperatingPoint, new: OperatingPoint) -> str:
     return "none before" if new.error_rate > 0 else "none, before or after"
 
 
+def threshold_rows(
+    before: Sequence[OperatingPoint], after: Sequence[OperatingPoint]
+) -> list[tuple[str, ...]]:
+    """Return a row for each operating point: its name, thresholds and false accepts, and change."""
+    return [
+        (
+            new.name,
+            f"{old.threshold:.4f}",
+            f"{new.threshold:.4f}",
+            f"{old.error_rate:.3g}",
+            f"{new.error_rate:.3g}",
+            times(old, new) if new.is_deployed else "",
+        )
+        for old, new in zip(before, after, strict=True)
+    ]
+
+
 def _deployed(old: OperatingPoint, new: OperatingPoint) -> str:
     return (
         f"at {old.name}: FAR of all pairs {old.error_rate:.3g} before and {new.error_rate:.3g} "

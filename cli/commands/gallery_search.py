@@ -22,7 +22,9 @@ from cli.output import table
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from cli.inputs import Rows
     from registry import Embeddings, Explanation, Hits
+    from registry.service.views import GalleryState
 
 _MOST_SHOWN = 10
 
@@ -79,12 +81,7 @@ def search(
       samespace gallery search shop --queries products@1=q1.npy --queries products@2=q2.npy
       samespace gallery search shop --vectors queries.npy --explain --item sku-0007
     """
-    if files and (vectors or data or version):
-        raise click.UsageError(
-            "--queries VERSION=FILE goes without --vectors, --data and --version"
-        )
-    if not files:
-        one_of(vectors, data)
+    _check_files(files, vectors, data, version)
     _check_explain(items, min_score, explain=explain)
     with session.open() as registry:
         state = registry.galleries.state(name)
@@ -92,10 +89,7 @@ def search(
         if files:
             asked = tuple(reader.by_version(files).values())
         else:
-            made_by = registry.models.get(version) if version else state.query_version
-            asked = (reader.either(made_by, vectors, data),)
-            if version is None:
-                check_maker(registry, name, asked[0])
+            asked = (_read_one(reader, state, version, vectors, data),)
         for rows in asked:
             if not trust_space:
                 check_look(registry, name, rows)
@@ -111,6 +105,33 @@ def search(
     note = f"… and {more} more queries; --json prints all" if more > 0 else ""
     shown = _shown(found, is_calibrated=hits.uncalibrated is not None)
     return session.output.result({"gallery": name, "queries": found}, shown, note)
+
+
+def _check_files(
+    files: tuple[str, ...], vectors: Path | None, data: Path | None, version: str | None
+) -> None:
+    if files and (vectors or data or version):
+        raise click.UsageError(
+            "--queries VERSION=FILE goes without --vectors, --data and --version"
+        )
+    if not files:
+        one_of(vectors, data)
+
+
+def _read_one(
+    reader: Reader,
+    state: GalleryState,
+    version: str | None,
+    vectors: Path | None,
+    data: Path | None,
+) -> Rows:
+    """Read queries of one version: the one named, or the one in force, whose the file must be."""
+    registry = reader.registry
+    made_by = registry.models.get(version) if version else state.query_version
+    found = reader.either(made_by, vectors, data)
+    if version is None:
+        check_maker(registry, state.gallery.name, found)
+    return found
 
 
 def _check_explain(items: tuple[str, ...], min_score: float | None, *, explain: bool) -> None:

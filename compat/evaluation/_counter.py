@@ -18,6 +18,7 @@ from ._ties import Ranks
 from ._top import TopItems
 
 _EACH = 32  # scores of a query that are worth being counted
+PENDING_BYTES = 20 * _EACH  # that wait for it: row, position and score of each
 _MANY = 1 / 32  # share of a piece's scores that is more than is looked at one by one
 
 
@@ -41,7 +42,7 @@ class Counter:
         self._is_near = np.arange(len(self._own))[:, None] >= n_deep
         self._above = np.zeros(self._own.shape, dtype=np.int64)
         self._tied = np.zeros(self._own.shape, dtype=np.int64)
-        # rows in their part, positions and scores that were found, by the part's rows
+        # rows in their piece, positions and scores that were found, by the piece's rows
         self._pending: dict[tuple[int, int], list[tuple[Int64Array, Int64Array, Float32Array]]] = {}
         # a score above this reaches a relevant item that is near
         nearest = self._own.min(axis=0, where=self._is_near, initial=np.inf)
@@ -72,16 +73,25 @@ class Counter:
             self._settle(slice(start, stop), top)
 
     def ranks(self) -> Ranks:
-        """Return the ranks, best first within each query."""
+        """Return the ranks, best first within each query.
+
+        Raises:
+            ArithmeticError: if an item does not tie with itself.
+        """
         indptr, sizes = self._relevance.indptr, self._relevance.n_relevant
         row = np.repeat(np.arange(len(sizes)), sizes)
         order = np.lexsort((-self._own_pairs, row))
         best_first = np.repeat(indptr[1:], sizes) - 1 - np.arange(len(row)), row
-        gains = self._relevance.gains
+        gains, tied = self._relevance.gains, self._tied[best_first]
+        if (tied < 1).any():  # what would make every rank wrong must not pass in silence
+            raise ArithmeticError(
+                "a relevant item scored otherwise among the gallery than by itself: did the number "
+                "of BLAS threads change meanwhile?"
+            )
         return Ranks.from_counts(
             indptr,
             self._above[best_first],
-            self._tied[best_first],
+            tied,
             None if gains is None else gains[order],
         )
 

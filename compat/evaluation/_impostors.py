@@ -31,28 +31,6 @@ def score_of(key: int) -> np.float32:
     return np.float32(np.array(bits, dtype=np.uint32).view(np.float32))
 
 
-def count_upper(keys: KeyArray) -> Int64Array:
-    """Count the keys by their upper half. Shape: (N_BINS,)."""
-    return np.bincount((keys >> np.uint32(16)).ravel(order="K"), minlength=N_BINS).astype(np.int64)
-
-
-def lower_places(keys: KeyArray, row_of: Int64Array) -> Int64Array:
-    """Return where the keys whose upper half is wanted are counted by their lower half.
-
-    Args:
-        keys: any shape.
-        row_of: the row of each wanted upper half, otherwise -1. Shape: (N_BINS,)
-
-    Returns:
-        ``row * N_BINS + lower half`` of each such key. Shape: (n_wanted,)
-    """
-    rows = row_of[(keys >> np.uint32(16)).ravel(order="K")]
-    wanted = np.flatnonzero(rows >= 0)
-    lower = keys.ravel(order="K")[wanted] & np.uint32(N_BINS - 1)
-    places: Int64Array = rows[wanted] * N_BINS + lower.astype(np.int64)
-    return places
-
-
 def bin_of_rank(counts: Int64Array, rank: int) -> tuple[int, int]:
     """Return the bin of the score that `rank` others precede from the top, and its rank there."""
     down_to = np.cumsum(counts[::-1])

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Lock
 
 import numpy as np
 
 from registry.arrays import BoolArray, Float32Array, Int64Array
 
+from ._counter import PENDING_BYTES
 from ._counting import rank_positives
 from ._parts import part_rows, run_parts
 from ._relevance import Relevance
@@ -20,8 +22,9 @@ from ._top import TopItems
 
 _PAIR_BYTES = 128  # working memory for the ranks of one relevant item
 _PIECE_ROW_BYTES = 12 * CHUNK  # and for the scores of one query with one chunk
-_SHARES = 4  # pieces that few queries are scored in
+_SHARES = 2  # pieces of each thread, if there are few queries
 _LEAST_ROWS = 128  # unless that makes them too small for BLAS
+_ONE_AT_A_TIME = Lock()  # BLAS has one number of threads for the whole process
 
 Found = tuple[Int64Array, Ranks, TopItems | None]
 
@@ -38,7 +41,7 @@ class Job:
         is_l2: score by squared distance instead of inner product.
         top_k: how many first items are wanted.
         memory_bytes: of scores and ranks that are held at a time.
-        n_threads: threads that count.
+        n_threads: threads that score and count, at most.
     """
 
     queries: Float32Array
@@ -56,6 +59,10 @@ class Job:
         Raises:
             ValueError: if not even one query fits into memory.
         """
+        with _ONE_AT_A_TIME:
+            return self._run()
+
+    def _run(self) -> list[Found]:
         found, left = [], np.ones(len(self.queries), dtype=np.bool_)
         for rows in self._few_at_a_time(self.relevance.n_relevant <= FEW):
             streamed = self._stream(rows)
@@ -68,24 +75,30 @@ class Job:
 
     def _stream(self, rows: Int64Array) -> Found | None:
         """Rank without holding scores, for those queries for which that is quicker."""
+        n_threads, n_rows = self._pieces(len(rows))
         few = Few(
             self.queries[rows],
             self.gallery,
             self.relevance.take(rows),
             self.excluded[rows],
             self.is_l2,
-            self._piece_rows(len(rows)),
+            n_rows,
             self.top_k,
-            self.n_threads,
+            n_threads,
         )
         found = rank_few(few)
         return None if found is None else (rows[found[0]], *found[1:])
 
-    def _piece_rows(self, n_queries: int) -> int:
-        """Return how many queries are scored at a time: of few, so few that threads can share."""
-        most = self.memory_bytes // 2 // (_PIECE_ROW_BYTES * self.n_threads)
-        shared = max(_LEAST_ROWS, -(-n_queries // _SHARES))
-        return max(1, min(ROWS, most, shared))
+    def _pieces(self, n_queries: int) -> tuple[int, int]:
+        """Return how many threads score, and how many queries each at a time.
+
+        Of few queries so few that threads can share; a single piece is left to BLAS's own threads.
+        """
+        held = self.memory_bytes // 2 // _PIECE_ROW_BYTES  # at least 1
+        n_threads = min(self.n_threads, held)
+        n_shares = 1 if n_threads == 1 else _SHARES * n_threads
+        n_rows = min(ROWS, held // n_threads, max(_LEAST_ROWS, -(-n_queries // n_shares)))
+        return min(n_threads, -(-n_queries // n_rows)), n_rows
 
     def _hold(self, rows: Int64Array) -> list[Found]:
         """Rank while all of the queries' scores are held."""
@@ -113,8 +126,9 @@ class Job:
         rows = np.flatnonzero(chosen)
         pair_bytes = _PAIR_BYTES + 4 * self.queries.shape[1]
         most = int(self.relevance.n_relevant[rows].max(initial=1))
-        self._check_memory(2 * max(most * pair_bytes, _PIECE_ROW_BYTES))
-        n_rows = self.memory_bytes // 2 // (most * pair_bytes)
+        row_bytes = most * pair_bytes + PENDING_BYTES
+        self._check_memory(2 * max(row_bytes, _PIECE_ROW_BYTES))
+        n_rows = self.memory_bytes // 2 // row_bytes
         return [rows[start : start + n_rows] for start in range(0, len(rows), n_rows)]
 
     def _many_at_a_time(self, chosen: BoolArray) -> list[Int64Array]:

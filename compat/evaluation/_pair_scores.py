@@ -11,14 +11,12 @@ import numpy as np
 from registry.arrays import Float32Array, Float64Array, Int64Array
 
 from ._arguments import check_queries, checked_excluded
-from ._impostors import N_BINS, bin_of_rank, count_upper, keys_of, lower_places, score_of
 from ._passes import count_true
 from ._places import PairPlaces
 from ._relevance import Relevance
 from ._scoring import Piece, stream_scores
 
 _NO_SCORE = np.float32(-np.inf)  # of a pair that is not an impostor's; scores are finite
-_PENDING = 2**21  # scores that are counted at a time: 16 MiB of places
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,49 +95,6 @@ class PairScores:
             _, rows, columns = self._lost_places.within(piece)
             piece.scores[rows, columns] = _NO_SCORE
             yield piece
-
-    def count_impostors(self) -> Int64Array:
-        """Return how many impostors' scores have each upper half of a key. Shape: (N_BINS,)."""
-        counts = np.zeros(N_BINS, dtype=np.int64)
-        for piece in self.impostors():
-            counts += count_upper(keys_of(piece.scores))
-        counts[int(keys_of(np.array([_NO_SCORE]))[0]) >> 16] = 0  # holds no finite score
-        return counts
-
-    def thresholds(self, rates: Float64Array, upper: Int64Array) -> tuple[Float32Array, Int64Array]:
-        """Return the smallest thresholds that keep some false match rates, and the false matches.
-
-        Args:
-            rates: in (0, 1). Shape: (n_rates,)
-            upper: what `count_impostors` counted. Shape: (N_BINS,)
-        """
-        # a hair is added because 0.07 * 100 is 7.000000000000001 but may be just below
-        allowed = np.floor(rates * upper.sum() * (1 + 1e-12)).astype(np.int64)
-        places = [bin_of_rank(upper, int(rank)) for rank in allowed]
-        wanted = sorted({place for place, _ in places})
-        row_of = np.full(N_BINS, -1, dtype=np.int64)
-        row_of[wanted] = np.arange(len(wanted))
-        lower = self._count_lower(row_of, len(wanted))
-        found, n_matches = np.empty(len(rates), np.float32), np.empty(len(rates), np.int64)
-        for i, (place, rank) in enumerate(places):
-            row = lower[row_of[place]]
-            low, within = bin_of_rank(row, rank)
-            # just above the best score that must not match
-            found[i] = np.nextafter(score_of(place << 16 | low), np.float32(np.inf))
-            n_matches[i] = allowed[i] - within
-        return found, n_matches
-
-    def _count_lower(self, row_of: Int64Array, n_rows: int) -> Int64Array:
-        counts = np.zeros(n_rows * N_BINS, dtype=np.int64)
-        pending: list[Int64Array] = []
-        for piece in self.impostors():
-            pending.append(lower_places(keys_of(piece.scores), row_of))
-            if sum(map(len, pending)) >= _PENDING:
-                counts += np.bincount(np.concatenate(pending), minlength=len(counts))
-                pending = []
-        if pending:
-            counts += np.bincount(np.concatenate(pending), minlength=len(counts))
-        return counts.reshape(n_rows, N_BINS)
 
     def count(self, thresholds: Float32Array) -> MatchCounts:
         """Count what matches at some thresholds, query by query."""

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from threading import Lock
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -29,8 +28,6 @@ from ._top import TopItems
 
 FEW = 64  # relevant items of a query that may be counted so
 
-_ONE_AT_A_TIME = Lock()  # BLAS has one number of threads for the whole process
-
 _PAIRS = 4096  # of a query and a relevant item that are scored roughly at a time
 
 
@@ -44,7 +41,7 @@ class Few:
         relevance: of the same queries, none empty, none holding its excluded item.
         excluded: gallery position that does not exist for the query, or -1. Shape: (n_queries,)
         is_l2: score by squared distance instead of inner product.
-        n_rows: queries whose scores are held at a time.
+        n_rows: queries of a piece, whose scores a thread holds at a time.
         top_k: how many first items are wanted.
         n_threads: threads that score and count.
     """
@@ -78,10 +75,9 @@ def rank_few(few: Few) -> tuple[Int64Array, Ranks, TopItems | None] | None:
         Which queries, in the order of the following; their ranks; any first items. None if it is
         quicker for none.
     """
-    # BLAS's own threads would only wait for each other beside ours. With as many threads all along,
-    # for a relevant item must score the same when it is picked and when it is met; the limit is
-    # the process's, so one call at a time.
-    with _ONE_AT_A_TIME, threadpool_limits(1 if few.n_threads > 1 else None, user_api="blas"):
+    # BLAS's own threads would only wait for each other beside ours. It has as many all along, for
+    # by their number it rounds: a relevant item must score the same when it is picked and when met
+    with threadpool_limits(1 if few.n_threads > 1 else None, user_api="blas"):
         return _rank(few)
 
 
@@ -108,8 +104,8 @@ def _count(few: Few, counter: Counter, top: TopItems | None) -> None:
     losing = np.flatnonzero(few.excluded >= 0)
     absent = PairPlaces(losing, few.excluded[losing], few.n_rows)
     scorer = Scorer(few.queries, is_l2=few.is_l2, n_rows=few.n_rows)
-    rooms = [Room.empty(min(few.n_rows, len(few.queries))) for _ in range(few.n_threads)]
     shares = range(min(few.n_threads, scorer.n_pieces))
+    rooms = [Room.empty(min(few.n_rows, len(few.queries))) for _ in shares]
 
     def count_share(chunk: Chunk, share: int) -> None:
         for number in range(share, scorer.n_pieces, len(shares)):
@@ -119,7 +115,7 @@ def _count(few: Few, counter: Counter, top: TopItems | None) -> None:
                 piece.scores[rows, columns] = -np.inf
             counter.count(piece, top)
 
-    with ThreadPoolExecutor(few.n_threads) as pool:
+    with ThreadPoolExecutor(len(shares)) as pool:
         for chunk in scorer.chunks(few.gallery, few.relevance.n_gallery):
             run_parts(pool, partial(count_share, chunk), shares)
     counter.finish(top)

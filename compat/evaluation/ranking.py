@@ -128,7 +128,8 @@ def score_rankings(  # noqa: PLR0913 (one door, three arrays and four named sett
         memory_bytes: upper bound of the scores and ranks that are held at a time, for as many
             queries as fit.
         top_k: how many first items of each query are returned too, in the same pass.
-        n_threads: threads that count; the products have as many as BLAS was given.
+        n_threads: threads that score and count, at least 1. BLAS is held to one thread while they
+            share, in the whole process; so rankings are made one at a time.
 
     Raises:
         ValueError: if shapes disagree, a setting is out of range, a score is NaN or infinite, or
@@ -141,6 +142,8 @@ def score_rankings(  # noqa: PLR0913 (one door, three arrays and four named sett
     check_queries(queries, relevance)
     if top_k < 0:
         raise ValueError(f"top_k must be at least 0 but is {top_k}")
+    if n_threads < 1:
+        raise ValueError(f"n_threads must be at least 1 but is {n_threads}")
     depths, excluded = _checked_ks(ks), checked_excluded(excluded, relevance)
     relevance = relevance.without(excluded)
     _check_answerable(relevance)

@@ -27,6 +27,7 @@ import numpy as np
 from registry.arrays import Float32Array, Float64Array, Int64Array
 
 from ._arguments import check_metric
+from ._calibration import Wanted, find_cuts, pass_once
 from ._curves import ErrorCurve, curve_of, spread_rates
 from ._pair_scores import MatchCounts, PairScores, checked_rates
 from ._relevance import Relevance
@@ -94,8 +95,12 @@ def verify(  # noqa: PLR0913 -- one door, three arrays and four named settings
     rates = checked_rates(false_match_rates, n_impostor, min_errors, what="impostor pairs")
     if len(relevance.indices) == 0:
         raise ValueError("there are no genuine pairs: no query has a relevant item")
-    upper = pairs.count_impostors()
-    found, n_matches = pairs.thresholds(np.concatenate([rates, spread_rates(n_impostor)]), upper)
+    whole, none = np.zeros(len(queries), np.int64), np.empty(0, np.float32)
+    upper = pass_once(pairs, whole, none, is_counted=True).upper
+    wanted = [Wanted(rate) for rate in (*rates.tolist(), *spread_rates(n_impostor).tolist())]
+    cuts = find_cuts(pairs, whole, upper, wanted)
+    found = np.array([cut.threshold for cut in cuts], np.float32)
+    n_matches = np.array([sum(cut.n_above) for cut in cuts])
     own, given = found[: len(rates)], _checked_thresholds(deployed)
     counts = pairs.count(np.concatenate([own, given]))
     return Verification(

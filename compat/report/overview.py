@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from compat.guarantee import GUARANTEED
+from compat.matrix import GUARANTEED
 from registry.domain.certificates import Verdict
 
 from . import words

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from compat.score_words import times
+from compat import score_words
+from compat.matrix import GUARANTEED
 
 from .contents import Entry
 from .score_distributions import distribution_plot, distributions, summary
@@ -44,24 +45,13 @@ def threshold_rows(entry: Entry) -> list[Row]:
     scored = entry.evidence.scored
     if entry.cell not in scored or entry.baseline_cell not in scored:
         return []
-    pairs = zip(scored[entry.baseline_cell].points, scored[entry.cell].points, strict=True)
-    return [
-        (
-            new.name,
-            f"{old.threshold:.4f}",
-            f"{new.threshold:.4f}",
-            f"{old.error_rate:.3g}",
-            f"{new.error_rate:.3g}",
-            times(old, new) if new.is_deployed else "",
-        )
-        for old, new in pairs
-    ]
+    return score_words.threshold_rows(scored[entry.baseline_cell].points, scored[entry.cell].points)
 
 
 def guarantee_words(entry: Entry) -> str | None:
     """Say for how many queries geometry alone excludes a lost first hit, if that was computed."""
     made = entry.certificate
-    share = made.matrix.get(entry.cell, {}).get("all", {}).get("guaranteed@1")
+    share = made.matrix.get(entry.cell, {}).get("all", {}).get(GUARANTEED)
     if share is None:
         return None
     hits = made.matrix.get(entry.baseline_cell, {}).get("all", {}).get("hit@1")

@@ -234,12 +234,7 @@ def _certificate(
         gallery_digest=measured.gallery_digest,
         probe_digest=bench.probe.digest,
         evidence_digest=evidence_digest,
-        limits=(
-            describe_attempt(said.policy, said.attempt),
-            *describe_set(bench.probe),
-            *find_limits(bench, measured, study),
-            *describe_small(study, bench.policy.min_units),
-        ),
+        limits=_limits(bench, measured, study, said),
         environment=_environment(),
         issued_at=now,
         expires_at=now + timedelta(days=bench.policy.valid_days),
@@ -250,6 +245,15 @@ def _certificate(
         calibration=study.calibration,
         probe_set={} if bench.probe.probe_set is None else bench.probe.probe_set.named,
         training=bench.trained.named,
+    )
+
+
+def _limits(bench: Bench, measured: Measured, study: Study, said: _Said) -> tuple[str, ...]:
+    return (
+        describe_attempt(said.policy, said.attempt),
+        *describe_set(bench.probe),
+        *find_limits(bench, measured, study),
+        *describe_small(study, bench.policy.min_units),
     )
 
 

@@ -6,7 +6,7 @@ from compat.cells import own_positions
 from compat.integrity import describe_probe
 from compat.probes import Probe
 from registry.domain.places import ON_OLD
-from registry.domain.policies import BCA
+from registry.domain.policies import BCA, Policy
 
 from .bench import Bench, Measured
 from .merging import describe_mixed
@@ -27,20 +27,7 @@ def find_limits(bench: Bench, measured: Measured, study: Study) -> tuple[str, ..
         else "Metrics are of exact search; what the gallery's own index finds stands beside it: "
         f"'served: {spec.backend} {spec.factory}'.",
     ]
-    if bench.policy.average == "unit" and not measured.forward.scores[ON_OLD].is_balanced:
-        found.append(
-            "Classes differ in how many queries they have: findings and bounds are means over "
-            "classes, each counting once, the matrix holds means over queries."
-        )
-    if bench.policy.largest_unit is not None:
-        found.append(
-            f"That no class has more than {bench.policy.largest_unit} queries is the policy's word."
-        )
-    if bench.policy.bound == BCA:
-        found.append(
-            "The bounds are those of the BCa bootstrap, which is approximate, and too sure of "
-            "itself where losses are rare or units are few."
-        )
+    found += _policy_limits(bench.policy, is_balanced=measured.forward.scores[ON_OLD].is_balanced)
     if bench.probe.queries.qrels is not None:
         found.append(
             "Relevance is by judgements (qrels): what was not judged counts as not relevant, and "
@@ -59,6 +46,26 @@ def find_limits(bench: Bench, measured: Measured, study: Study) -> tuple[str, ..
             "no re-embedded items were given, or the old version is not the one in force."
         )
     return tuple(found)
+
+
+def _policy_limits(policy: Policy, *, is_balanced: bool) -> list[str]:
+    """Return what the policy's way of counting leaves open."""
+    found = []
+    if policy.average == "unit" and not is_balanced:
+        found.append(
+            "Classes differ in how many queries they have: findings and bounds are means over "
+            "classes, each counting once, the matrix holds means over queries."
+        )
+    if policy.largest_unit is not None:
+        found.append(
+            f"That no class has more than {policy.largest_unit} queries is the policy's word."
+        )
+    if policy.bound == BCA:
+        found.append(
+            "The bounds are those of the BCa bootstrap, which is approximate, and too sure of "
+            "itself where losses are rare or units are few."
+        )
+    return found
 
 
 def describe_small(study: Study, min_units: int) -> tuple[str, ...]:

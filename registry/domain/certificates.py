@@ -88,8 +88,7 @@ class Control:
     """A planted case whose outcome is known beforehand: it shows that the gate can say no.
 
     Attributes:
-        name: ``random model``, ``rotated model``, ``old model``, ``served search`` or
-            ``no leakage``.
+        name: such as ``random model``; `conclusions` knows all that there may be.
         expected: the verdict that a working gate gives.
         found: the verdict that it gave.
         value: mean of the first required metric; of ``no leakage`` the share of the queries that

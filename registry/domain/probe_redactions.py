@@ -119,6 +119,11 @@ def find_probe_redactions(
     return tuple(found)
 
 
+def last_of(registered: ProbeSet, steps: Sequence[ProbeRedaction]) -> ProbeSet:
+    """Return a set as it is at the end of its chain."""
+    return steps[-1].after if steps else registered
+
+
 def since_measured(
     steps: Sequence[ProbeRedaction], certificate: Certificate
 ) -> tuple[ProbeRedaction, ...]:

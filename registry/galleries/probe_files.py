@@ -60,13 +60,18 @@ def numbered(n: int) -> LabelArray:
     return np.array([f"query {i}" for i in range(n)], dtype=np.str_)
 
 
+def is_numbered(ids: LabelArray) -> bool:
+    """Return whether nobody named these rows."""
+    return np.array_equal(ids, numbered(len(ids)))
+
+
 def digest_asked(ids: LabelArray, labels: LabelArray) -> str:
     """Return the SHA-256 of queries by id and label, in any order.
 
     Of queries that nobody named the labels count alone.
     """
     ids, labels = ids.astype(str), labels.astype(str)
-    if np.array_equal(ids, numbered(len(ids))):
+    if is_numbered(ids):
         ids = np.full(len(ids), "")
     pairs = zip(ids.tolist(), labels.tolist(), strict=True)
     return digest_json([list(pair) for pair in sorted(pairs)])
@@ -140,18 +145,18 @@ def redact_probe(data: bytes, ids: LabelArray, name: str) -> RedactedProbe | Non
     texts = {c: _texts(columns[c], name) for c in columns}
     if QUERY not in texts or LABEL not in texts or not (ITEM in texts or JUDGED_ITEM in texts):
         raise CorruptFileError(f"{name} holds no questions")
-    is_numbered = np.array_equal(texts[QUERY], numbered(len(texts[QUERY])))
+    are_numbered = is_numbered(texts[QUERY])
     # rows that nobody named are nobody's
     named = [texts[c] for c in (ITEM, JUDGED_ITEM, JUDGED_QUERY) if c in texts]
-    named += [] if is_numbered else [texts[QUERY]]
+    named += [] if are_numbered else [texts[QUERY]]
     wanted = np.array([str(item) for item in ids.tolist()], dtype=np.str_)
     found = np.isin(wanted, np.concatenate(named))
     if not found.any():
         return None
-    kept = _kept_rows(texts, wanted[found], is_numbered=is_numbered)
+    kept = _kept_rows(texts, wanted[found], are_numbered=are_numbered)
     left = {c: columns[c].filter(pa.array(kept[_side(c)])) for c in columns}
     n_queries = int((~kept[QUERY]).sum())
-    if is_numbered and n_queries:
+    if are_numbered and n_queries:
         left[QUERY] = pa.array(numbered(len(left[QUERY])).tolist(), left[QUERY].type)
     n_items = int((~kept[ITEM if ITEM in texts else JUDGED_ITEM]).sum())
     return RedactedProbe(write_columns(left), facts_of_columns(left), found, n_queries, n_items)
@@ -183,12 +188,12 @@ def _side(column: str) -> str:
 
 
 def _kept_rows(
-    texts: Mapping[str, LabelArray], erased: LabelArray, *, is_numbered: bool
+    texts: Mapping[str, LabelArray], erased: LabelArray, *, are_numbered: bool
 ) -> dict[str, BoolArray]:
     """Return which rows stay: of queries, and of items or of judgements."""
     asked = texts[QUERY]
     before = _answered(texts)
-    queries = np.ones(len(asked), np.bool_) if is_numbered else ~np.isin(asked, erased)
+    queries = np.ones(len(asked), np.bool_) if are_numbered else ~np.isin(asked, erased)
     if ITEM in texts:
         items = ~np.isin(texts[ITEM], erased)
         after = _answered(texts, items)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -9,9 +10,17 @@ from ..db import events, galleries, probes
 from ..db.session import Connection
 from ..domain.certificates import Certificate
 from ..domain.events import Event, EventKind, model_stream
-from ..domain.probe_redactions import ProbeRedaction, find_probe_redactions, since_measured
+from ..domain.galleries import StoredFile
+from ..domain.probe_redactions import (
+    ProbeRedaction,
+    find_probe_redactions,
+    last_of,
+    since_measured,
+)
 from ..domain.probe_sets import ProbeSet
 from ..errors import DigestMismatchError, SamespaceError
+from ..galleries import storage
+from .context import Context
 from .trust import Trust
 
 
@@ -27,8 +36,7 @@ def present(line: Sequence[Event], registered: ProbeSet) -> ProbeSet:
     Raises:
         DigestMismatchError: if what was erased from it does not follow from what it was.
     """
-    steps = find_probe_redactions(line, registered)
-    return steps[-1].after if steps else registered
+    return last_of(registered, find_probe_redactions(line, registered))
 
 
 def trusted_steps(
@@ -83,6 +91,12 @@ def told(line: Sequence[Event], gallery: str) -> dict[str, Event]:
         if event.kind is EventKind.PROBE_REGISTERED and event.payload.get("gallery") == gallery:
             found.setdefault(str(event.payload["probe"]), event)
     return found
+
+
+def write_file(context: Context, gallery: str, data: bytes) -> StoredFile:
+    """Write the file of a set. It is litter until a row or an event names it."""
+    relative = f"probes/{gallery}/{uuid.uuid4().hex}.parquet"
+    return storage.write_bytes(context.storage, relative, data)
 
 
 @contextmanager

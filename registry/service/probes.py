@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -11,7 +10,7 @@ from ..db.session import Connection, read
 from ..domain.attempts import Outcome, outcomes
 from ..domain.events import EventKind, model_stream
 from ..domain.galleries import StoredFile
-from ..domain.probe_redactions import ProbeRedaction
+from ..domain.probe_redactions import ProbeRedaction, last_of
 from ..domain.probe_sets import ProbeFacts, ProbeSet
 from ..domain.refs import check_name
 from ..errors import (
@@ -24,7 +23,7 @@ from ..errors import (
 from ..galleries import storage
 from .context import Context
 from .drafts import once_more, write_naming
-from .probe_contents import line_of, of_set, present, told, trusted_steps
+from .probe_contents import line_of, of_set, present, told, trusted_steps, write_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +59,7 @@ class ProbeSets:
         known = self.check_register(name, gallery, facts)
         if known is not None:
             return ProbeRegistration(known, is_new=False)
-        relative = f"probes/{gallery}/{uuid.uuid4().hex}.parquet"
-        file = storage.write_bytes(self._context.storage, relative, data)
+        file = write_file(self._context, gallery, data)
         with write_naming(self._context, file) as connection:
             line = galleries.get_gallery(connection, gallery).model
             versions.model_id(connection, line, lock=True)
@@ -147,8 +145,7 @@ class ProbeSets:
     def _checked(self, connection: Connection, registered: ProbeSet) -> ProbeSet:
         """Return a set as it is now, by what somebody trusted told."""
         line = line_of(connection, registered.gallery)
-        steps = trusted_steps(self._context.trust, line, registered)
-        return steps[-1].after if steps else registered
+        return last_of(registered, trusted_steps(self._context.trust, line, registered))
 
     def outcomes(self, name: str) -> tuple[Outcome, ...]:
         """Return what came of every attempt on a set's queries in its model line, oldest first.

@@ -8,7 +8,7 @@ from ..domain.attempts import number_attempt
 from ..domain.certificates import Certificate
 from ..domain.events import model_stream
 from ..domain.galleries import Metric
-from ..domain.probe_redactions import find_probe_redactions, since_measured
+from ..domain.probe_redactions import find_probe_redactions, last_of, since_measured
 from ..errors import ConflictError, InvalidInputError, SpaceMismatchError, UndeclaredComparisonError
 from .probe_contents import line_of
 from .views import read_state
@@ -65,7 +65,7 @@ def _check_probe_set(connection: Connection, certificate: Certificate) -> None:
         raise ConflictError(
             f"items were erased from probe set {name!r} since it was read", hint="certify again"
         )
-    found = steps[-1].after if steps else registered
+    found = last_of(registered, steps)
     attempt = certificate.attempt
     is_that = found.named == certificate.probe_set and found.gallery == certificate.gallery
     if not is_that or attempt is None or attempt.questions != found.facts.questions:

@@ -7,7 +7,6 @@ nothing can be asked of it: an erasure is never in need of anybody's probe set.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,14 +16,14 @@ from ..db.session import Connection, read
 from ..domain.erasures import ProbeErasure
 from ..domain.events import Event, EventKind, model_stream
 from ..domain.galleries import StoredFile
-from ..domain.probe_redactions import ProbeRedaction
+from ..domain.probe_redactions import ProbeRedaction, last_of
 from ..domain.probe_sets import ProbeSet
 from ..errors import CorruptFileError
 from ..galleries import storage
 from ..galleries.probe_files import RedactedProbe, redact_probe
 from .context import Context
 from .drafts import Draft
-from .probe_contents import of_set, present, trusted_steps
+from .probe_contents import of_set, present, trusted_steps, write_file
 from .views import GalleryState
 
 _HINT = "restore it from a backup; or remove the file, which ends the set, and erase"
@@ -104,15 +103,14 @@ def find_probe_mentions(
         held = _of_gallery(connection, gallery)
     named, missing, seen = [], [], {}
     for registered in held:
-        steps = trusted_steps(context.trust, state.line, registered)
-        found = steps[-1].after if steps else registered
+        found = last_of(registered, trusted_steps(context.trust, state.line, registered))
         seen[found.name] = found.file.digest
         if not storage.resolve(context.storage, found.file.path).exists():
             missing.append(found.name)
             continue
         without = _without(context, found, ids)
         if without is not None:
-            file = None if made is None else made.add(_write(context, gallery, without.data))
+            file = None if made is None else made.add(write_file(context, gallery, without.data))
             named.append(ProbeMention(found, without, file))
     return ProbeMentions(tuple(named), tuple(missing), seen)
 
@@ -130,11 +128,6 @@ def _without(context: Context, found: ProbeSet, ids: LabelArray) -> RedactedProb
         raise CorruptFileError(
             f"nobody can say if it names the items: {error}", hint=_HINT
         ) from error
-
-
-def _write(context: Context, gallery: str, data: bytes) -> StoredFile:
-    relative = f"probes/{gallery}/{uuid.uuid4().hex}.parquet"
-    return storage.write_bytes(context.storage, relative, data)
 
 
 def present_probes(connection: Connection, gallery: str, line: Sequence[Event]) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from compat.evaluation import (
     RankingScores,
@@ -21,6 +22,7 @@ from compat.evaluation import (
     _ties,
     score_rankings,
 )
+from compat.evaluation._jobs import Job
 from compat.evaluation._streaming import Few, rank_few
 from compat.evaluation._ties import Ranks
 from compat.evaluation.ranking import TopItems
@@ -137,6 +139,60 @@ def test_threads_do_not_matter(n_threads: int) -> None:
     assert one.top is not None
     assert several.top is not None
     assert np.array_equal(one.top.positions, several.top.positions)
+
+
+@pytest.mark.parametrize("n_threads", [2, 3])
+def test_threads_that_share_pieces_do_not_matter(n_threads: int) -> None:
+    world = World(5, n_queries=400)
+    assert _pieces_of(world, n_threads) == n_threads  # otherwise nothing is shared
+    for metric in ("inner_product", "l2"):
+        one, several = (world.score(metric, top_k=5, n_threads=n) for n in (1, n_threads))
+        scores = world.scores(metric)
+        assert_scores(several, expected_scores(scores, world.relevance, world.excluded, KS), 1e-10)
+        for name in one.names:
+            assert np.array_equal(one.metric(name), several.metric(name))
+
+
+def _pieces_of(world: World, n_threads: int) -> int:
+    job = Job(
+        world.queries,
+        [world.gallery],
+        world.relevance,
+        world.excluded,
+        is_l2=False,
+        top_k=0,
+        memory_bytes=2**28,
+        n_threads=n_threads,
+    )
+    return job._pieces(len(world.queries))[0]
+
+
+def test_calls_that_overlap_leave_blas_its_threads() -> None:
+    world = World(6, n_queries=400)
+    with threadpool_limits(2, user_api="blas"), ThreadPoolExecutor(4) as pool:
+        found = [pool.submit(world.score, "l2", top_k=5, n_threads=2) for _ in range(8)]
+        one = world.score("l2", top_k=5)
+        for call in found:
+            assert np.array_equal(call.result().average_precision, one.average_precision)
+        assert {a["num_threads"] for a in threadpool_info() if a["user_api"] == "blas"} == {2}
+
+
+def test_an_item_that_does_not_tie_with_itself_is_not_counted_in_silence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    score = _streaming._score_relevant
+
+    def rounded(*args: Any) -> Float32Array:
+        return score(*args) + np.float32(1e-3)
+
+    monkeypatch.setattr(_streaming, "_score_relevant", rounded)
+    with pytest.raises(ArithmeticError, match="BLAS threads"):
+        World(7).score("inner_product", top_k=5)
+
+
+def test_no_thread_is_refused() -> None:
+    with pytest.raises(ValueError, match="n_threads must be at least 1 but is 0"):
+        World(8).score("l2", top_k=5, n_threads=0)
 
 
 @pytest.mark.parametrize("dim", [450, 500, 700])
